@@ -1,0 +1,6 @@
+package io.thimble.memory;
+
+/** Placeholder. */
+public final class X {
+    private X() {}
+}

@@ -1,0 +1,6 @@
+package io.thimble.kvm;
+
+/** Placeholder. */
+public final class X {
+    private X() {}
+}

@@ -1,0 +1,6 @@
+package io.thimble.linux;
+
+/** Placeholder. */
+public final class X {
+    private X() {}
+}

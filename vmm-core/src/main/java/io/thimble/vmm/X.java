@@ -1,0 +1,6 @@
+package io.thimble.vmm;
+
+/** Placeholder. */
+public final class X {
+    private X() {}
+}

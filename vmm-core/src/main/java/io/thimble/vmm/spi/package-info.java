@@ -1,0 +1,2 @@
+/** What a provider of bundled guests implements. */
+package io.thimble.vmm.spi;
