@@ -1,6 +1,0 @@
-package io.thimble.memory;
-
-/** Placeholder. */
-public final class X {
-    private X() {}
-}
