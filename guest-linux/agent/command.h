@@ -1,0 +1,25 @@
+// The one program the agent was started for.
+#ifndef THIMBLE_COMMAND_H
+#define THIMBLE_COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "segment.h"
+
+enum {
+    STATUS_CANNOT_RUN = 126,
+    STATUS_NOT_FOUND = 127,
+    STATUS_SIGNAL = 128, // + signal number
+};
+
+// Starts the command, or a login shell when there is none, in a process group of its own, in the terminal's foreground, with fd as its
+// standard input, output and error when fd >= 0. Returns once the program is running.
+// Returns its process id, or -1 with *status set to the exit status that says why, after a message.
+pid_t command_start(const struct segment *segment, int fd, uint32_t *status);
+
+// The exit status a shell would give for what waitpid told.
+uint32_t command_status(int wait_status);
+
+#endif
