@@ -47,7 +47,7 @@ public final class AbiGenerator {
                 root.resolve(plan.module()).resolve("src/main/java").resolve(plan.javaPackage().replace('.', '/'));
         delete(target);
         Files.createDirectories(target);
-        List<String> oracle = new ArrayList<>();
+        List<String> oracle = new ArrayList<>(List.of("#include \"" + plan.top() + "\""));
         for (JavaClass javaClass : classes) {
             Files.writeString(target.resolve(javaClass.name + ".java"), javaClass.text(plan.javaPackage()));
             oracle.addAll(javaClass.oracle());
@@ -55,7 +55,7 @@ public final class AbiGenerator {
         Files.writeString(target.resolve("package-info.java"), packageInfo(plan));
         Files.createDirectories(abi.resolve("oracle"));
         Files.write(abi.resolve("oracle").resolve(plan.javaPackage() + ".txt"), oracle);
-        System.out.printf("%s: %d classes, %d constants%n", plan.javaPackage(), classes.size(), oracle.size());
+        System.out.printf("%s: %d classes, %d constants%n", plan.javaPackage(), classes.size(), oracle.size() - 1);
     }
 
     private static String packageInfo(AbiPlan plan) {
@@ -109,6 +109,7 @@ public final class AbiGenerator {
                 .filter(struct -> plan.layouts().containsKey(struct.header()))
                 .filter(struct ->
                         plan.layouts().get(struct.header()).matcher(struct.name()).matches())
+                .filter(struct -> !struct.declaration().getFirst().startsWith("typedef"))
                 .sorted(Comparator.comparing(Jextract.Struct::name))
                 .map(AbiGenerator::layout)
                 .toList();
@@ -119,8 +120,7 @@ public final class AbiGenerator {
         description.addAll(struct.declaration());
         description.add("}</pre>");
         var out = new JavaClass(JavaClass.camelCase(struct.name()) + "Layout", struct.header(), description);
-        String first = struct.declaration().getFirst();
-        String cType = first.startsWith("typedef") ? struct.name() : first.replaceFirst(" ?\\{$", "");
+        String cType = struct.declaration().getFirst().replaceFirst(" ?\\{$", "");
         out.measure("SIZEOF", "sizeof(" + cType + ")", struct.layout().byteSize(), "{@code sizeof(" + cType + ")}.");
         for (StructMembers.Member member : StructMembers.of(struct.declaration(), struct.layout())) {
             String field = member.path().replace("[0]", "").replace('.', '_').toUpperCase(Locale.ROOT);
@@ -129,12 +129,13 @@ public final class AbiGenerator {
             String size = member.count() >= 0 || member.group() ? "" : bytes(member.size());
             out.measure("OFFSETOF_" + field, offsetof, member.offset(), "{@code " + declared + "}" + size + ".");
             String access = "((" + cType + " *)0)->" + member.path();
-            if (member.count() != 0 && (member.count() > 0 || member.group())) {
+            boolean flexible = member.count() == 0;
+            if (member.count() > 0 || member.group() && !flexible) {
                 out.measure(
                         "SIZEOF_" + field,
                         "sizeof(" + access + ")",
                         member.size(),
-                        "{@code sizeof} of " + "{@code " + declared + "}.");
+                        "{@code sizeof} of {@code " + declared + "}.");
             }
             if (member.count() > 0) {
                 String element = access + member.dimensions().replaceAll("\\[\\d*]", "[0]");
@@ -160,8 +161,9 @@ public final class AbiGenerator {
         lines.add("compile_flags.txt: "
                 + String.join(" ", Jextract.flags(root.relativize(abi))));
         for (AbiPlan plan : AbiPlan.all()) {
-            lines.add("arguments: --output DIR --target-package extracted tools/abi/" + plan.top() + "  # "
-                    + plan.javaPackage());
+            lines.add(plan.javaPackage() + ": jextract --dump-includes FILE tools/abi/" + plan.top());
+            lines.add(plan.javaPackage() + ": jextract --output DIR --target-package " + Jextract.PACKAGE
+                    + " probe.h (" + plan.top() + " and each of its constants as a long long)");
         }
         List<Path> inputs = new ArrayList<>();
         for (String tree : List.of("headers", "shim")) {

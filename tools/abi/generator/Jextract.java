@@ -11,6 +11,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -19,7 +20,10 @@ import javax.tools.ToolProvider;
 /** Runs jextract over one C file and reads what it wrote: numbers from its source text, layouts from its compiled classes. */
 final class Jextract implements AutoCloseable {
     /** The package of the intermediate classes, never seen outside the work folder. */
-    private static final String PACKAGE = "extracted";
+    static final String PACKAGE = "extracted";
+
+    /** Begins the names of the macros that {@link #probe} adds. */
+    private static final String EXACT = "thimble_exact_";
 
     private static final Pattern INCLUDE =
             Pattern.compile("--include-(constant|struct|union|typedef) (\\S+)\\s+# header: (.*)");
@@ -50,7 +54,9 @@ final class Jextract implements AutoCloseable {
         Path includes = work.resolve("includes.txt");
         Path sources = work.resolve("sources");
         run(work, "jextract", "--dump-includes", includes.toString(), header);
-        run(work, "jextract", "--output", sources.toString(), "--target-package", PACKAGE, header);
+        Path probe = work.resolve("probe.h");
+        Files.write(probe, probe(header, includes));
+        run(work, "jextract", "--output", sources.toString(), "--target-package", PACKAGE, probe.toString());
         Path compiled = Files.createDirectory(work.resolve("classes"));
         List<Path> files;
         try (Stream<Path> found = Files.list(sources.resolve(PACKAGE))) {
@@ -78,6 +84,21 @@ final class Jextract implements AutoCloseable {
                 .toList();
     }
 
+    /**
+     * The header again, and each constant once more as a {@code long long}: jextract tells an unsigned enumerator of 2^31
+     * or more as a negative number, and only C knows which is meant.
+     */
+    private static List<String> probe(String header, Path includes) throws IOException {
+        List<String> lines = new ArrayList<>(List.of("#include \"" + header + "\""));
+        for (String line : Files.readAllLines(includes)) {
+            Matcher include = INCLUDE.matcher(line);
+            if (include.matches() && include.group(1).equals("constant")) {
+                lines.add("#define %s%s ((long long)(%2$s))".formatted(EXACT, include.group(2)));
+            }
+        }
+        return lines;
+    }
+
     private static String run(Path directory, String... command) throws IOException, InterruptedException {
         Process process = new ProcessBuilder(command)
                 .directory(directory.toFile())
@@ -103,12 +124,9 @@ final class Jextract implements AutoCloseable {
     }
 
     private void read(Path headers, Path includes, List<Path> files, Path sources) throws IOException {
-        Map<String, Matcher> numbers = new HashMap<>();
+        Map<String, MatchResult> numbers = new HashMap<>();
         for (Path file : files) {
-            Matcher constant = CONSTANT.matcher(Files.readString(file));
-            while (constant.find()) {
-                numbers.put(constant.group(1), CONSTANT.matcher(constant.group()));
-            }
+            CONSTANT.matcher(Files.readString(file)).results().forEach(found -> numbers.put(found.group(1), found));
         }
         Map<String, String> structHeaders = new LinkedHashMap<>();
         for (String line : Files.readAllLines(includes)) {
@@ -120,10 +138,12 @@ final class Jextract implements AutoCloseable {
             String header = headers.relativize(Path.of(include.group(3))).toString();
             if (!include.group(1).equals("constant")) {
                 structHeaders.put(name, header);
-            } else if (numbers.containsKey(name)) {
-                Matcher number = numbers.get(name);
-                number.matches();
-                constants.add(new Constant(name, header, Long.parseLong(number.group(2)), number.group(3)));
+            } else if (numbers.containsKey(name) && numbers.containsKey(EXACT + name)) {
+                constants.add(new Constant(
+                        name,
+                        header,
+                        Long.parseLong(numbers.get(EXACT + name).group(2)),
+                        numbers.get(name).group(3)));
             }
         }
         for (var entry : structHeaders.entrySet()) {

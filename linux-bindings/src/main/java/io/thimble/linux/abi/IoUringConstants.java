@@ -702,7 +702,7 @@ public final class IoUringConstants {
     public static final int IORING_REGISTER_LAST = 38;
 
     /** {@code enum io_uring_register_op.IORING_REGISTER_USE_REGISTERED_RING = -2147483648} */
-    public static final int IORING_REGISTER_USE_REGISTERED_RING = -2147483648;
+    public static final long IORING_REGISTER_USE_REGISTERED_RING = 2147483648L;
 
     /** {@code enum io_wq_type.IO_WQ_BOUND = 0} */
     public static final int IO_WQ_BOUND = 0;
