@@ -1,4 +1,6 @@
 /* What io.thimble.linux.abi is generated from. */
+#include <linux/types.h>
+typedef __kernel_size_t size_t; /* the block device requests of linux/fs.h are defined with the C library's name */
 #include <asm/unistd_64.h>
 #include <asm-generic/errno.h>
 #include <asm/signal.h>

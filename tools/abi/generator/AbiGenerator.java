@@ -5,13 +5,14 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** Turns jextract's reading of the vendored headers into the packages of constants; see {@code tools/abi/README.md}. */
@@ -36,9 +37,15 @@ public final class AbiGenerator {
 
     private void generate(AbiPlan plan) throws IOException, InterruptedException {
         Path work = Files.createTempDirectory("abi");
+        Map<String, HeaderText> texts = new LinkedHashMap<>();
+        for (AbiPlan.Group group : plan.groups()) {
+            texts.put(group.header(), new HeaderText(abi.resolve("headers").resolve(group.header())));
+        }
         List<JavaClass> classes = new ArrayList<>();
+        List<String> skipped;
         try (var jextract = new Jextract(abi, work, plan.top())) {
-            classes.addAll(constants(plan, jextract));
+            classes.addAll(constants(plan, texts, jextract));
+            skipped = skipped(texts, jextract);
             classes.addAll(layouts(plan, jextract));
         } finally {
             delete(work);
@@ -55,6 +62,7 @@ public final class AbiGenerator {
         Files.writeString(target.resolve("package-info.java"), packageInfo(plan));
         Files.createDirectories(abi.resolve("oracle"));
         Files.write(abi.resolve("oracle").resolve(plan.javaPackage() + ".txt"), oracle);
+        Files.write(abi.resolve("oracle").resolve(plan.javaPackage() + ".skipped.txt"), skipped);
         System.out.printf("%s: %d classes, %d constants%n", plan.javaPackage(), classes.size(), oracle.size() - 1);
     }
 
@@ -71,12 +79,21 @@ public final class AbiGenerator {
                 .formatted(plan.summary(), plan.javaPackage());
     }
 
-    private List<JavaClass> constants(AbiPlan plan, Jextract jextract) throws IOException {
-        Map<String, HeaderText> texts = new HashMap<>();
+    /** The macros that are no number on x86-64: nothing gets lost in silence when the headers change. */
+    private static List<String> skipped(Map<String, HeaderText> texts, Jextract jextract) {
+        Set<String> known = jextract.constants.stream().map(Jextract.Constant::name).collect(Collectors.toSet());
+        List<String> lines = new ArrayList<>();
+        texts.forEach((header, text) -> text.macros().stream()
+                .filter(macro -> !known.contains(macro))
+                .sorted()
+                .forEach(macro -> lines.add((header + ": " + macro + " " + text.definition(macro)).strip())));
+        return lines;
+    }
+
+    private static List<JavaClass> constants(AbiPlan plan, Map<String, HeaderText> texts, Jextract jextract) {
         Map<String, String> headersOf = new LinkedHashMap<>();
         for (AbiPlan.Group group : plan.groups()) {
             headersOf.merge(group.className(), group.header(), (a, b) -> a + ">}, {@code <" + b);
-            texts.put(group.header(), new HeaderText(abi.resolve("headers").resolve(group.header())));
         }
         Map<String, JavaClass> classes = new LinkedHashMap<>();
         headersOf.forEach((name, headers) -> classes.put(name, new JavaClass(name, headers, List.of())));

@@ -91,6 +91,7 @@ record AbiPlan(
             {"IoUringConstants", "linux/io_uring.h"},
             {"PollConstants", "asm-generic/poll.h"},
             {"SchedConstants", "linux/sched.h"},
+            {"SchedConstants", "linux/sched/types.h"},
             {"PrctlConstants", "linux/prctl.h"},
             {"TermbitsConstants", "asm-generic/termbits-common.h"},
             {"TermbitsConstants", "asm-generic/termbits.h"},
@@ -126,7 +127,6 @@ record AbiPlan(
         }
         layouts.put("linux/time_types.h", Pattern.compile(".*"));
         layouts.put("linux/fs.h", Pattern.compile("fstrim_range|file_clone_range"));
-        layouts.put("linux/sched/types.h", Pattern.compile(".*"));
         layouts.put("linux/elf.h", Pattern.compile("elf64_.*"));
         layouts.put("linux/virtio_pci.h", Pattern.compile("virtio_pci_.*"));
         layouts.put("linux/edd.h", Pattern.compile(".*"));

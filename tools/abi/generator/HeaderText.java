@@ -3,6 +3,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -22,6 +23,9 @@ final class HeaderText {
         Matcher define = DEFINE.matcher(text);
         while (define.find()) {
             String definition = define.group(2).strip().replaceAll("[ \t]+", " ");
+            if (definition.isEmpty()) {
+                continue;
+            }
             positions.putIfAbsent(define.group(1), define.start());
             definitions.merge(define.group(1), definition, (first, second) -> first.equals(second) ? first : "");
         }
@@ -31,6 +35,11 @@ final class HeaderText {
     String definition(String name) {
         String definition = definitions.getOrDefault(name, "");
         return definition.equals(name) ? "" : definition;
+    }
+
+    /** The macros without parameters that stand for something. */
+    Set<String> macros() {
+        return definitions.keySet();
     }
 
     /** Where the header introduces a name, to sort by. */

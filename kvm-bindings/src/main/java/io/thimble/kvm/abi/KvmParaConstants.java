@@ -8,6 +8,18 @@ public final class KvmParaConstants {
     /** {@code #define KVM_ENOSYS 1000} */
     public static final int KVM_ENOSYS = 1000;
 
+    /** {@code #define KVM_EFAULT EFAULT} */
+    public static final int KVM_EFAULT = 0xe;
+
+    /** {@code #define KVM_EINVAL EINVAL} */
+    public static final int KVM_EINVAL = 0x16;
+
+    /** {@code #define KVM_E2BIG E2BIG} */
+    public static final int KVM_E2BIG = 7;
+
+    /** {@code #define KVM_EPERM EPERM} */
+    public static final int KVM_EPERM = 1;
+
     /** {@code #define KVM_EOPNOTSUPP 95} */
     public static final int KVM_EOPNOTSUPP = 95;
 

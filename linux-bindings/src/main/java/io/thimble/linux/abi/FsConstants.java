@@ -191,6 +191,15 @@ public final class FsConstants {
     /** {@code #define BLKSSZGET _IO(0x12,104)} */
     public static final int BLKSSZGET = 0x1268;
 
+    /** {@code #define BLKBSZGET _IOR(0x12,112,size_t)} */
+    public static final long BLKBSZGET = 0x80081270L;
+
+    /** {@code #define BLKBSZSET _IOW(0x12,113,size_t)} */
+    public static final int BLKBSZSET = 0x40081271;
+
+    /** {@code #define BLKGETSIZE64 _IOR(0x12,114,size_t)} */
+    public static final long BLKGETSIZE64 = 0x80081272L;
+
     /** {@code #define BLKTRACESTART _IO(0x12,116)} */
     public static final int BLKTRACESTART = 0x1274;
 

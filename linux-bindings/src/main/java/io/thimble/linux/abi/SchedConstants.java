@@ -2,7 +2,7 @@
 package io.thimble.linux.abi;
 
 /**
- * From {@code <linux/sched.h>}.
+ * From {@code <linux/sched.h>}, {@code <linux/sched/types.h>}.
  */
 public final class SchedConstants {
     /** {@code #define CSIGNAL 0x000000ff} */
@@ -169,6 +169,12 @@ public final class SchedConstants {
 
     /** {@code #define SCHED_GETATTR_FLAG_DL_DYNAMIC 0x01} */
     public static final int SCHED_GETATTR_FLAG_DL_DYNAMIC = 1;
+
+    /** {@code #define SCHED_ATTR_SIZE_VER0 48} */
+    public static final int SCHED_ATTR_SIZE_VER0 = 48;
+
+    /** {@code #define SCHED_ATTR_SIZE_VER1 56} */
+    public static final int SCHED_ATTR_SIZE_VER1 = 56;
 
     private SchedConstants() {}
 }
