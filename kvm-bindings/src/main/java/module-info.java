@@ -7,4 +7,5 @@ module io.thimble.kvm {
     requires transitive io.thimble.linux;
 
     exports io.thimble.kvm;
+    exports io.thimble.kvm.abi;
 }

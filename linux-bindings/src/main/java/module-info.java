@@ -9,4 +9,5 @@ module io.thimble.linux {
     requires static org.jspecify;
 
     exports io.thimble.linux;
+    exports io.thimble.linux.abi;
 }

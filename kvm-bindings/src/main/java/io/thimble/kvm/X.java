@@ -1,6 +1,0 @@
-package io.thimble.kvm;
-
-/** Placeholder. */
-public final class X {
-    private X() {}
-}

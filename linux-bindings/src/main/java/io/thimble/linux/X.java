@@ -1,6 +1,0 @@
-package io.thimble.linux;
-
-/** Placeholder. */
-public final class X {
-    private X() {}
-}
