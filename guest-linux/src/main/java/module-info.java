@@ -5,5 +5,10 @@ import org.jspecify.annotations.NullMarked;
 module io.thimble.guest {
     requires static org.jspecify;
     requires org.slf4j;
-    requires io.thimble.vmm;
+    requires transitive io.thimble.vmm;
+
+    exports io.thimble.guest;
+
+    provides io.thimble.vmm.spi.BundledGuest with
+            io.thimble.guest.LinuxGuest;
 }
