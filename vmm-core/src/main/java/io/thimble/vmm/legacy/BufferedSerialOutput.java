@@ -1,5 +1,6 @@
 package io.thimble.vmm.legacy;
 
+import io.thimble.vmm.SlowReaderPolicy;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.time.Duration;
