@@ -14,8 +14,8 @@ public final class InsufficientMemoryException extends BootException {
      * @param available the amount that there is, in bytes
      */
     public InsufficientMemoryException(String what, long required, long available) {
-        super(what + " needs at least " + toMebibytes(required) + " MiB of guest memory, and there are only "
-                + (available >>> 20) + " MiB: give the VM more memory");
+        super(what + " needs at least " + readable(required) + " of guest memory, and there are only "
+                + readable(available) + ": give the VM more memory");
         this.required = required;
     }
 
@@ -24,7 +24,8 @@ public final class InsufficientMemoryException extends BootException {
         return required;
     }
 
-    private static long toMebibytes(long bytes) {
-        return (bytes + (1 << 20) - 1) >>> 20;
+    /** Rounds the need up; an amount that a machine has is a whole number of KiB, and mostly of MiB. */
+    private static String readable(long bytes) {
+        return bytes < 1 << 20 ? (bytes + (1 << 10) - 1 >>> 10) + " KiB" : (bytes + (1 << 20) - 1 >>> 20) + " MiB";
     }
 }

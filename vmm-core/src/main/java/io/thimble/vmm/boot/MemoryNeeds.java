@@ -14,13 +14,16 @@ public final class MemoryNeeds {
     private MemoryNeeds() {}
 
     /**
-     * Returns the least amount of guest memory in bytes, rounded up to a MiB: up to the kernel's end, twice the initrd
-     * (Linux unpacks it before it frees it) and a reserve. For a flat binary, up to its end.
+     * Returns the least amount of guest memory in bytes: up to the kernel's end, twice the initrd (Linux unpacks it before
+     * it frees it) and a reserve, rounded up to a MiB. For a flat binary, up to its end.
      *
      * @param initrdSize in bytes
      */
     public static long minimum(KernelImage image, long initrdSize) {
-        long bytes = image instanceof FlatBinary ? image.end() : image.end() + 2 * initrdSize + LINUX_RESERVE;
+        if (image instanceof FlatBinary) {
+            return image.end();
+        }
+        long bytes = image.end() + 2 * initrdSize + LINUX_RESERVE;
         return (bytes + (1 << 20) - 1) >>> 20 << 20;
     }
 
