@@ -26,6 +26,6 @@ public final class InsufficientMemoryException extends BootException {
 
     /** Rounds the need up; an amount that a machine has is a whole number of KiB, and mostly of MiB. */
     private static String readable(long bytes) {
-        return bytes < 1 << 20 ? (bytes + (1 << 10) - 1 >>> 10) + " KiB" : (bytes + (1 << 20) - 1 >>> 20) + " MiB";
+        return bytes < 1 << 20 ? ((bytes + (1 << 10) - 1) >>> 10) + " KiB" : ((bytes + (1 << 20) - 1) >>> 20) + " MiB";
     }
 }
