@@ -40,7 +40,8 @@ public final class Signals {
                 MemorySegment capture = Syscall.newCapture(arena);
                 int result;
                 try {
-                    result = (int) (long) sigaction.invokeExact(capture, (long) KICK, action.address(), 0L, 0L, 0L, 0L);
+                    result = (int)
+                            (long) sigaction.invokeExact(capture, (long) KICK, action.address(), 0L, 0L, 0L, 0L, 0L);
                 } catch (Throwable t) {
                     throw new AssertionError("a downcall threw", t);
                 }
@@ -69,10 +70,14 @@ public final class Signals {
     }
 
     /**
-     * Sends {@link #KICK} to a thread of this process (tgkill(2)). The caller knows that the thread has not ended: its
-     * id could belong to another thread by then.
+     * Sends {@link #KICK} to a thread of this process (tgkill(2)), with its handler installed. The caller knows that
+     * the thread has not ended: its id could belong to another thread by then.
+     *
+     * <p>The kernel drops a signal when the user has too many queued ({@code RLIMIT_SIGPENDING}), and one that comes
+     * before the thread blocks does not interrupt it: who waits for the effect sets a flag first and kicks again.
      */
     public static void kick(int threadId) {
+        installKickHandler();
         long result = Syscall.call(Syscalls.SYS_tgkill, ProcessHandle.current().pid(), threadId, KICK);
         if (result < 0 && result != -Errnos.EAGAIN) {
             throw new LinuxException("tgkill of thread " + threadId, (int) -result);
