@@ -16,6 +16,8 @@ import java.time.Duration;
  * of its result from one. {@link #close} comes after the last use.
  */
 public final class Epoll implements AutoCloseable {
+    private static final Duration LONGEST = Duration.ofMillis(Integer.MAX_VALUE);
+
     private final Fd fd;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment events;
@@ -28,6 +30,9 @@ public final class Epoll implements AutoCloseable {
      * @throws LinuxException if no descriptor is left
      */
     public Epoll(String name, int capacity) {
+        if (capacity < 1) {
+            throw new IllegalArgumentException("capacity: " + capacity);
+        }
         this.capacity = capacity;
         this.events = arena.allocate(EpollEventLayout.SIZEOF * capacity, Long.BYTES);
         long result = Syscall.call(Syscalls.SYS_epoll_create1, EventpollConstants.EPOLL_CLOEXEC);
@@ -68,10 +73,18 @@ public final class Epoll implements AutoCloseable {
         return await(-1);
     }
 
-    /** Waits at most {@code timeout}, in whole milliseconds rounded up; returns how many events there are. */
+    /**
+     * Waits at most {@code timeout}, in whole milliseconds rounded up; returns how many events there are, 0 after a
+     * signal. A timeout of zero or less does not wait; one of more than 24 days waits 24 days.
+     */
     public int await(Duration timeout) {
-        return await(
-                (int) Math.min(Integer.MAX_VALUE, timeout.plusNanos(999_999).toMillis()));
+        if (timeout.compareTo(LONGEST) >= 0) {
+            return await(Integer.MAX_VALUE);
+        }
+        // The kernel takes a negative number for "no deadline".
+        return timeout.isNegative()
+                ? await(0)
+                : await((int) timeout.plusNanos(999_999).toMillis());
     }
 
     private int await(int milliseconds) {
@@ -94,8 +107,7 @@ public final class Epoll implements AutoCloseable {
 
     @Override
     public void close() {
-        if (!fd.isClosed()) {
-            fd.close();
+        if (fd.closeIfOpen()) {
             arena.close();
         }
     }

@@ -92,10 +92,20 @@ public final class Fd implements AutoCloseable {
     /** Closes the descriptor if this is the first call; Linux frees the number whatever close(2) returns. */
     @Override
     public void close() {
+        closeIfOpen();
+    }
+
+    /**
+     * Like {@link #close}; tells whether this was the first call, whose caller then frees what belongs to the
+     * descriptor.
+     */
+    public boolean closeIfOpen() {
         int n = (int) NUMBER.getAndSet(this, CLOSED);
-        if (n != CLOSED) {
-            Syscall.call(Syscalls.SYS_close, n);
+        if (n == CLOSED) {
+            return false;
         }
+        Syscall.call(Syscalls.SYS_close, n);
+        return true;
     }
 
     @Override
