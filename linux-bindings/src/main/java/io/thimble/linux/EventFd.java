@@ -59,8 +59,7 @@ public final class EventFd implements AutoCloseable {
 
     @Override
     public void close() {
-        if (!fd.isClosed()) {
-            fd.close();
+        if (fd.closeIfOpen()) {
             arena.close();
         }
     }

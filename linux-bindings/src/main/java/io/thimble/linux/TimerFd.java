@@ -81,8 +81,7 @@ public final class TimerFd implements AutoCloseable {
 
     @Override
     public void close() {
-        if (!fd.isClosed()) {
-            fd.close();
+        if (fd.closeIfOpen()) {
             arena.close();
         }
     }
