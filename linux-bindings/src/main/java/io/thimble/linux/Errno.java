@@ -75,7 +75,7 @@ public enum Errno {
     /** Numerical result out of range. */
     ERANGE(34, "Numerical result out of range"),
     /** Resource deadlock avoided. */
-    EDEADLOCK(35, "Resource deadlock avoided"),
+    EDEADLK(35, "Resource deadlock avoided"),
     /** File name too long. */
     ENAMETOOLONG(36, "File name too long"),
     /** No locks available. */
@@ -265,7 +265,11 @@ public enum Errno {
     /** State not recoverable. */
     ENOTRECOVERABLE(131, "State not recoverable"),
     /** Operation not possible due to RF-kill. */
-    ERFKILL(132, "Operation not possible due to RF-kill");
+    ERFKILL(132, "Operation not possible due to RF-kill"),
+    /** Memory page has hardware error. */
+    EHWPOISON(133, "Memory page has hardware error"),
+    /** Wrong file type for the intended operation. */
+    EFTYPE(134, "Wrong file type for the intended operation");
 
     private static final Errno[] BY_NUMBER = new Errno[256];
 
