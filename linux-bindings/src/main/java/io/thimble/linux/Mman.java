@@ -22,6 +22,7 @@ public final class Mman {
      * @param fd the file, or -1 with {@code MAP_ANONYMOUS}
      * @param offset of the file, a multiple of the page size
      * @throws LinuxException if the kernel refuses
+     * @throws IllegalStateException if {@code arena} is closed
      */
     public static MemorySegment map(Arena arena, long length, int prot, int flags, int fd, long offset) {
         if (length <= 0) {
@@ -29,8 +30,13 @@ public final class Mman {
         }
         long address = LinuxException.check(
                 "mmap of " + length + " bytes", Syscall.call(Syscalls.SYS_mmap, 0, length, prot, flags, fd, offset));
-        return MemorySegment.ofAddress(address)
-                .reinterpret(length, arena, s -> Syscall.call(Syscalls.SYS_munmap, address, length));
+        try {
+            return MemorySegment.ofAddress(address)
+                    .reinterpret(length, arena, s -> Syscall.call(Syscalls.SYS_munmap, address, length));
+        } catch (RuntimeException e) {
+            Syscall.call(Syscalls.SYS_munmap, address, length);
+            throw e;
+        }
     }
 
     /**
