@@ -18,9 +18,10 @@ public final class Sched {
      * @throws LinuxException {@code EINVAL} if none of them is online
      */
     public static void setAffinity(BitSet cpus) {
+        byte[] bits = cpus.toByteArray();
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment mask = arena.allocate(MAX_CPUS / Byte.SIZE, Long.BYTES);
-            MemorySegment.copy(MemorySegment.ofArray(cpus.toByteArray()), 0, mask, 0, cpus.toByteArray().length);
+            MemorySegment mask = arena.allocate(Math.max(MAX_CPUS / Byte.SIZE, bits.length), Long.BYTES);
+            MemorySegment.copy(bits, 0, mask, ValueLayout.JAVA_BYTE, 0, bits.length);
             LinuxException.check(
                     "sched_setaffinity to " + cpus,
                     Syscall.call(Syscalls.SYS_sched_setaffinity, 0, mask.byteSize(), mask.address()));
