@@ -1,9 +1,9 @@
 package io.thimble.vmm.legacy;
 
-import io.thimble.vmm.SlowReaderPolicy;
 import static io.thimble.vmm.legacy.SerialRegisters.*;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.thimble.vmm.SlowReaderPolicy;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -66,7 +66,14 @@ class BufferedSerialOutputTest {
     @Test
     void a_prompt_without_line_end_arrives_without_close() {
         stream.gate.release(1_000_000);
-        BufferedSerialOutput output = start(64, SlowReaderPolicy.DROP_OLDEST);
+        Thread[] pump = new Thread[1];
+        BufferedSerialOutput output = BufferedSerialOutput.start(
+                stream, 64, SlowReaderPolicy.DROP_OLDEST, task -> pump[0] = THREADS.newThread(task));
+        long deadline = System.nanoTime() + LONG.toNanos();
+        while (pump[0].getState() != Thread.State.WAITING) {
+            assertThat(System.nanoTime()).isLessThan(deadline);
+            Thread.onSpinWait();
+        }
         offer(output, "# ");
         stream.awaitFlush();
         assertThat(stream.text()).startsWith("#");

@@ -202,6 +202,9 @@ class Serial16550Test {
         assertThat(calls).hasValue(2);
         small.readByte(RBR);
         assertThat(calls).hasValue(2);
+        assertThat(small.receive(bytes, 0, 2)).isEqualTo(2);
+        small.readByte(RBR);
+        assertThat(calls).as("everything was taken").hasValue(2);
     }
 
     @Test
@@ -364,13 +367,45 @@ class Serial16550Test {
     }
 
     @Test
+    void room_that_comes_while_a_refusal_is_on_its_way_is_not_missed() {
+        StringBuilder text = new StringBuilder();
+        Serial16550 held = new Serial16550(line, new SerialOutput() {
+            private Runnable callback = () -> {};
+            private boolean refuse;
+
+            @Override
+            public boolean offer(byte value) {
+                refuse = !refuse;
+                if (refuse) {
+                    callback.run();
+                    return false;
+                }
+                text.append((char) value);
+                return true;
+            }
+
+            @Override
+            public void onRoom(Runnable onRoom) {
+                callback = onRoom;
+            }
+        });
+        held.writeByte(THR, 'a');
+        held.writeByte(THR, 'b');
+        assertThat(text).hasToString("ab");
+        assertThat(held.readByte(LSR)).isEqualTo(IDLE);
+    }
+
+    @Test
     void fcr_clears_the_transmitter_but_not_the_character_being_shifted() {
         RefusingOutput output = new RefusingOutput();
         Serial16550 held = new Serial16550(line, output);
         held.writeByte(FCR, FIFO);
         held.writeByte(THR, 'a');
+        held.writeByte(IER, UART_IER_THRI);
         held.writeByte(THR, 'b');
+        assertThat(held.readByte(IIR) & 0x0f).isEqualTo(UART_IIR_NO_INT);
         held.writeByte(FCR, FIFO | UART_FCR_CLEAR_XMIT);
+        assertThat(held.readByte(IIR) & 0x0f).isEqualTo(UART_IIR_THRI);
         assertThat(held.readByte(LSR) & IDLE).isEqualTo(UART_LSR_THRE);
         output.giveRoom(10);
         assertThat(output.text).hasToString("a");
