@@ -32,6 +32,7 @@ enum phase { RUNNING, TERMINATING, KILLING };
 
 static struct {
     bool is_init;
+    bool shell; // the command is the login shell that runs when none was given
     bool power; // not PID 1, but asked to stop the machine at the end
     int console; // the command's terminal
     pid_t command; // 0 = ended
@@ -63,7 +64,7 @@ static void stop(enum stop_action action, enum stop_cause cause, uint32_t grace_
         agent.deadline = deadline;
         report_stopping(action, cause);
         signal_all(SIGTERM);
-        if (agent.command > 0)
+        if (agent.command > 0 && agent.shell)
             kill(-agent.command, SIGHUP); // an interactive shell ignores TERM
         signal_all(SIGCONT);
     } else if (agent.phase == TERMINATING && deadline < agent.deadline) {
@@ -193,6 +194,7 @@ static void start_command(const struct segment *segment) {
     pid_t pid = command_start(segment, agent.is_init ? agent.console : -1, &status);
     if (pid > 0) {
         agent.command = pid;
+        agent.shell = !segment->argv;
         report_ready();
     } else {
         command_ended(status);
@@ -212,6 +214,7 @@ static void run_as_init(int signals) {
     system_prepare();
     agent.console = system_console();
     const char *problem = segment_read(&segment, SEGMENT_DIRECTORY, base);
+    segment_remove(SEGMENT_DIRECTORY);
     if (control_open(segment.control ? segment.control : CONTROL_DEVICE))
         report_hello(true);
     else if (segment.control)
@@ -226,7 +229,6 @@ static void run_as_init(int signals) {
     } else {
         start_command(&segment);
     }
-    segment_remove(SEGMENT_DIRECTORY);
     reboot(RB_DISABLE_CAD);
     buttons_open();
     loop(signals);

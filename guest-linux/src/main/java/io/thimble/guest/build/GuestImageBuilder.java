@@ -53,6 +53,7 @@ public final class GuestImageBuilder {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         CpioWriter cpio = new CpioWriter(bytes);
         Path rootfs = module.resolve("rootfs");
+        cpio.directory(".", DIRECTORY);
         for (String directory : DIRECTORIES) {
             cpio.directory(directory, DIRECTORY);
         }
@@ -79,7 +80,8 @@ public final class GuestImageBuilder {
         return "initrd.sha256=" + hex(sha256().digest(content)) + "\ninitrd.size=" + content.length + "\n";
     }
 
-    private static String kernel(Path folder) throws IOException {
+    /** Returns the description of the one kernel in {@code folder}, after comparing it with the digest recorded there. */
+    static String kernel(Path folder) throws IOException {
         List<Path> kernels = sorted(folder).stream()
                 .filter(file -> file.getFileName().toString().matches("vmlinux-.*\\.gz"))
                 .toList();
