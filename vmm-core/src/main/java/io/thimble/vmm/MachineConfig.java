@@ -1,0 +1,83 @@
+package io.thimble.vmm;
+
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * All that a VM is made from; built by {@link MicroVmBuilder}, whose methods describe each part.
+ *
+ * @param name of the VM, for thread names and messages
+ * @param vcpus how many
+ * @param memory of the guest in bytes
+ * @param hugePages whether guest memory is advised to be huge pages
+ * @param prefault whether guest memory is touched before the guest starts
+ * @param kernel what is started
+ * @param initrd the initial RAM disk; null for the bundled one
+ * @param withInitrd whether there is an initial RAM disk at all
+ * @param append kernel parameters of the user's
+ * @param acpi whether the guest gets ACPI tables
+ * @param debugExit whether a write to port 0xf4 ends the VM
+ * @param guest what the guest agent is to run
+ * @param console the console's streams
+ * @param listeners who is told
+ */
+public record MachineConfig(
+        String name,
+        int vcpus,
+        long memory,
+        boolean hugePages,
+        boolean prefault,
+        GuestKernel kernel,
+        @Nullable Path initrd,
+        boolean withInitrd,
+        String append,
+        boolean acpi,
+        boolean debugExit,
+        GuestCommand guest,
+        Console console,
+        List<VmListener> listeners) {
+
+    /** Copies the listeners. */
+    public MachineConfig {
+        listeners = List.copyOf(listeners);
+    }
+
+    /**
+     * What the guest agent is to run.
+     *
+     * @param command program and arguments; empty for an interactive shell on the console
+     * @param environment variables on top of the agent's own
+     * @param hostname the guest's name; null for the agent's default
+     * @param directory where the command starts; null for the root directory
+     * @param rows of the console's terminal; 0 if unknown
+     * @param columns of the console's terminal; 0 if unknown
+     */
+    public record GuestCommand(
+            List<String> command,
+            Map<String, String> environment,
+            @Nullable String hostname,
+            @Nullable String directory,
+            int rows,
+            int columns) {
+        /** Copies the collections. */
+        public GuestCommand {
+            command = List.copyOf(command);
+            environment = Map.copyOf(environment);
+        }
+    }
+
+    /**
+     * The console's streams.
+     *
+     * @param output where the guest's output goes; null drops it (a report still has its end)
+     * @param input what the guest reads; null for nothing
+     * @param slowReader what happens when {@code output} is slower than the guest
+     * @param capacity of the buffer in front of {@code output}, in bytes
+     */
+    public record Console(
+            @Nullable OutputStream output, @Nullable InputStream input, SlowReaderPolicy slowReader, int capacity) {}
+}

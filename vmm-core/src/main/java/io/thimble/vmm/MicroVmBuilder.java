@@ -1,0 +1,246 @@
+package io.thimble.vmm;
+
+import io.thimble.vmm.MicroVmException.Problem;
+import io.thimble.vmm.legacy.BufferedSerialOutput;
+import io.thimble.vmm.x86.Topology;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Describes a VM. Wrong values are refused by the method that takes them, or by {@link #build}, with a
+ * {@link MicroVmException}. Not thread-safe.
+ */
+public final class MicroVmBuilder {
+    /** The least memory a guest can have: 16 MiB. */
+    public static final long MIN_MEMORY = 16L << 20;
+
+    /** The most memory a guest can have: 1 TiB. */
+    public static final long MAX_MEMORY = 1L << 40;
+
+    private static final long MEMORY_UNIT = 1L << 20;
+    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,63}");
+    private static final AtomicInteger NEXT_NAME = new AtomicInteger(1);
+
+    private @Nullable String name;
+    private int vcpus = 1;
+    private long memory = 256L << 20;
+    private boolean hugePages = true;
+    private boolean prefault;
+    private GuestKernel kernel = GuestKernel.bundled();
+    private @Nullable Path initrd;
+    private boolean withInitrd = true;
+    private String append = "";
+    private boolean acpi = true;
+    private boolean debugExit;
+    private List<String> command = List.of();
+    private final Map<String, String> environment = new LinkedHashMap<>();
+    private @Nullable String hostname;
+    private @Nullable String directory;
+    private int rows;
+    private int columns;
+    private @Nullable OutputStream consoleOutput;
+    private @Nullable InputStream consoleInput;
+    private SlowReaderPolicy slowReader = SlowReaderPolicy.HOLD_BACK;
+    private int consoleCapacity = BufferedSerialOutput.DEFAULT_CAPACITY;
+    private final List<VmListener> listeners = new ArrayList<>();
+
+    MicroVmBuilder() {}
+
+    private static MicroVmException wrong(Problem problem, String message) {
+        return new MicroVmException(problem, message);
+    }
+
+    /** Names the VM: 1 to 64 letters, digits, dots, dashes and underscores. By default a number. */
+    public MicroVmBuilder name(String value) {
+        if (!NAME.matcher(value).matches()) {
+            throw wrong(
+                    Problem.CONFIGURATION,
+                    "name \"" + value + "\": use 1 to 64 letters, digits, dots, dashes and underscores");
+        }
+        name = value;
+        return this;
+    }
+
+    /** Sets the number of vCPUs, 1..254; by default 1. */
+    public MicroVmBuilder vcpus(int value) {
+        if (value < 1 || value > Topology.MAX_VCPUS) {
+            throw wrong(
+                    Problem.VCPUS,
+                    value + " vCPUs: a VM has 1 to " + Topology.MAX_VCPUS
+                            + " (its interrupt controllers number CPUs by 8 bits, and two numbers are taken)");
+        }
+        vcpus = value;
+        return this;
+    }
+
+    /** Sets the guest's memory in bytes: a multiple of 1 MiB from 16 MiB to 1 TiB; by default 256 MiB. */
+    public MicroVmBuilder memory(long bytes) {
+        if (bytes < MIN_MEMORY || bytes > MAX_MEMORY || bytes % MEMORY_UNIT != 0) {
+            throw wrong(Problem.MEMORY, "memory of " + bytes + " bytes: use a multiple of 1 MiB from 16 MiB to 1 TiB");
+        }
+        memory = bytes;
+        return this;
+    }
+
+    /** Sets whether guest memory is advised to be huge pages (madvise(2)), which makes it faster; by default true. */
+    public MicroVmBuilder hugePages(boolean value) {
+        hugePages = value;
+        return this;
+    }
+
+    /** Sets whether all guest memory is taken from the host before the guest starts; by default false. */
+    public MicroVmBuilder prefault(boolean value) {
+        prefault = value;
+        return this;
+    }
+
+    /** Sets what is started; by default the bundled Linux. */
+    public MicroVmBuilder kernel(GuestKernel value) {
+        kernel = value;
+        return this;
+    }
+
+    /** Sets the initial RAM disk of a Linux kernel; by default the bundled one. */
+    public MicroVmBuilder initrd(Path value) {
+        initrd = value;
+        withInitrd = true;
+        return this;
+    }
+
+    /** Starts a Linux kernel without an initial RAM disk: no command, no guest agent. */
+    public MicroVmBuilder noInitrd() {
+        initrd = null;
+        withInitrd = false;
+        return this;
+    }
+
+    /** Adds kernel parameters; they win over the defaults. */
+    public MicroVmBuilder append(String parameters) {
+        append = append.isEmpty() ? parameters : append + " " + parameters;
+        return this;
+    }
+
+    /** Sets whether the guest gets ACPI tables; by default true. Without, it finds its CPUs by the MP table. */
+    public MicroVmBuilder acpi(boolean value) {
+        acpi = value;
+        return this;
+    }
+
+    /** Sets whether a write to port 0xf4 ends the VM, for test programs; by default false. */
+    public MicroVmBuilder debugExit(boolean value) {
+        debugExit = value;
+        return this;
+    }
+
+    /** Sets what the guest runs, without a shell in between; by default an interactive shell on the console. */
+    public MicroVmBuilder command(String... programAndArguments) {
+        return command(List.of(programAndArguments));
+    }
+
+    /** Sets what the guest runs, without a shell in between. */
+    public MicroVmBuilder command(List<String> programAndArguments) {
+        command = List.copyOf(programAndArguments);
+        return this;
+    }
+
+    /** Adds an environment variable of the command. */
+    public MicroVmBuilder environment(String variable, String value) {
+        environment.put(variable, value);
+        return this;
+    }
+
+    /** Sets the guest's host name. */
+    public MicroVmBuilder hostname(String value) {
+        hostname = value;
+        return this;
+    }
+
+    /** Sets the directory in which the command starts; by default the root directory. */
+    public MicroVmBuilder directory(String value) {
+        directory = value;
+        return this;
+    }
+
+    /** Sets how large the console's terminal is. */
+    public MicroVmBuilder windowSize(int terminalRows, int terminalColumns) {
+        rows = terminalRows;
+        columns = terminalColumns;
+        return this;
+    }
+
+    /** Sets where the console's output goes. The stream stays the caller's; it is not closed. */
+    public MicroVmBuilder console(OutputStream output) {
+        consoleOutput = output;
+        return this;
+    }
+
+    /**
+     * Sets what the console reads, on a thread of its own. A thread blocked in the stream's {@code read} ends only when
+     * the stream gives something, ends or is closed; give none where that matters, and use {@link MicroVm#type}.
+     */
+    public MicroVmBuilder consoleInput(InputStream input) {
+        consoleInput = input;
+        return this;
+    }
+
+    /**
+     * Sets what happens when the console's output stream is slower than the guest; by default the guest waits
+     * ({@link SlowReaderPolicy#HOLD_BACK}).
+     *
+     * @param capacity bytes buffered in front of the stream, at least 1
+     */
+    public MicroVmBuilder consoleBuffer(SlowReaderPolicy policy, int capacity) {
+        if (capacity < 1) {
+            throw wrong(Problem.CONFIGURATION, "console buffer of " + capacity + " bytes: use at least 1");
+        }
+        slowReader = policy;
+        consoleCapacity = capacity;
+        return this;
+    }
+
+    /** Adds someone to be told what happens to the VM. */
+    public MicroVmBuilder listener(VmListener listener) {
+        listeners.add(listener);
+        return this;
+    }
+
+    /** Makes the VM, in state CREATED; nothing of the host is used yet. */
+    public MicroVm build() {
+        if (!kernel.isLinux() && (initrd != null || !append.isEmpty() || !command.isEmpty())) {
+            throw wrong(
+                    Problem.CONFIGURATION,
+                    "a flat program takes no initial RAM disk, kernel parameters or command: leave them out");
+        }
+        String vmName = name != null ? name : "vm" + NEXT_NAME.getAndIncrement();
+        return new MicroVm(new MachineConfig(
+                vmName,
+                vcpus,
+                memory,
+                hugePages,
+                prefault,
+                kernel,
+                initrd,
+                withInitrd && kernel.isLinux(),
+                append,
+                acpi && kernel.isLinux(),
+                debugExit,
+                new MachineConfig.GuestCommand(command, environment, hostname, directory, rows, columns),
+                new MachineConfig.Console(consoleOutput, consoleInput, slowReader, consoleCapacity),
+                listeners));
+    }
+
+    /** Makes the VM and starts it; see {@link MicroVm#start}. */
+    public MicroVm start() {
+        MicroVm vm = build();
+        vm.start();
+        return vm;
+    }
+}

@@ -1,0 +1,26 @@
+package io.thimble.vmm;
+
+import java.util.Map;
+
+/**
+ * Counts of what a VM has done. Taken while it runs they may lag behind by a little.
+ *
+ * @param exits how often its vCPUs left the guest, by reason ({@code KVM_EXIT_*})
+ * @param interrupted how often the host made them leave
+ * @param unclaimedPorts accesses to ports that no device has
+ * @param unclaimedMemory accesses to guest-physical addresses that no device and no memory has
+ * @param consoleDropped characters of the console's output that were dropped
+ */
+public record VmStatistics(
+        Map<String, Long> exits, long interrupted, long unclaimedPorts, long unclaimedMemory, long consoleDropped) {
+
+    /** Copies the map. */
+    public VmStatistics {
+        exits = Map.copyOf(exits);
+    }
+
+    /** Returns the sum of {@link #exits}. */
+    public long totalExits() {
+        return exits.values().stream().mapToLong(Long::longValue).sum();
+    }
+}

@@ -1,6 +1,0 @@
-package io.thimble.vmm;
-
-/** Placeholder. */
-public final class X {
-    private X() {}
-}

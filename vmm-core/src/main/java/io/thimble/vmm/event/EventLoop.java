@@ -1,0 +1,183 @@
+package io.thimble.vmm.event;
+
+import io.thimble.linux.Epoll;
+import io.thimble.linux.EventFd;
+import io.thimble.linux.Fd;
+import io.thimble.linux.abi.EventpollConstants;
+import java.util.ArrayDeque;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Queue;
+import java.util.function.Consumer;
+
+/**
+ * One thread that waits for descriptors and for tasks (epoll(7)).
+ *
+ * <p>{@link #post} and {@link #stop} may be called from any thread; {@link #watch} and {@link #unwatch} from the loop's
+ * own thread, or before {@link #start}. Handlers and tasks run on the loop's thread, one after the other, and must not
+ * block. A {@link Throwable} from one of them goes to the failure handler; the loop goes on. When the loop ends it closes its
+ * own descriptors, not those that it watches.
+ */
+public final class EventLoop {
+    private static final int EVENTS_AT_ONCE = 64;
+    private static final long WAKE_UP = 0;
+    private static final long STACK_SIZE = 512 * 1024;
+
+    private final Thread thread;
+    private final Consumer<Throwable> failureHandler;
+    private final EventFd wakeUp;
+    private final Epoll epoll;
+    private final Map<Long, Runnable> handlers = new HashMap<>();
+    private long nextKey = WAKE_UP + 1;
+
+    private final Object lock = new Object();
+    private final Queue<Runnable> tasks = new ArrayDeque<>(); // guarded by lock, as the two below
+    private boolean stopping;
+    private boolean ended;
+
+    /**
+     * Creates a loop; {@link #start} starts it.
+     *
+     * @param name of the thread
+     * @param failureHandler is told what a handler or task throws, on the loop's thread
+     */
+    public EventLoop(String name, Consumer<Throwable> failureHandler) {
+        this.failureHandler = failureHandler;
+        this.wakeUp = new EventFd(name);
+        Epoll set = null;
+        try {
+            set = new Epoll(name, EVENTS_AT_ONCE);
+            set.add(wakeUp.fd(), EventpollConstants.EPOLLIN, WAKE_UP);
+        } catch (RuntimeException e) {
+            if (set != null) {
+                set.close();
+            }
+            wakeUp.close();
+            throw e;
+        }
+        this.epoll = set;
+        this.thread = Thread.ofPlatform()
+                .name(name)
+                .daemon(true)
+                .stackSize(STACK_SIZE)
+                .unstarted(this::run);
+    }
+
+    /** Starts the thread. */
+    public void start() {
+        thread.start();
+    }
+
+    /** Frees a loop that was never started. */
+    public void discard() {
+        close();
+    }
+
+    /**
+     * Runs {@code handler} on the loop's thread each time {@code fd} is ready.
+     *
+     * @param interest {@code EPOLL*} bits
+     * @return the key for {@link #unwatch}
+     */
+    public long watch(Fd fd, int interest, Runnable handler) {
+        long key = nextKey++;
+        handlers.put(key, handler);
+        epoll.add(fd, interest, key);
+        return key;
+    }
+
+    /** Ends {@link #watch}; the handler is not run again. */
+    public void unwatch(Fd fd, long key) {
+        handlers.remove(key);
+        epoll.remove(fd);
+    }
+
+    /**
+     * Runs {@code task} on the loop's thread, after those posted before.
+     *
+     * @return false if the loop is stopping and the task will not run
+     */
+    public boolean post(Runnable task) {
+        synchronized (lock) {
+            if (stopping) {
+                return false;
+            }
+            tasks.add(task);
+            wakeUp.signal();
+            return true;
+        }
+    }
+
+    /** Ends the loop after the tasks that are already posted. */
+    public void stop() {
+        synchronized (lock) {
+            if (!stopping) {
+                stopping = true;
+                wakeUp.signal();
+            }
+        }
+    }
+
+    /** Tells whether the calling thread is the loop's. */
+    public boolean isLoopThread() {
+        return Thread.currentThread() == thread;
+    }
+
+    /** Returns the loop's thread, to wait for its end. */
+    public Thread thread() {
+        return thread;
+    }
+
+    private void run() {
+        try {
+            while (true) {
+                int count = epoll.await();
+                for (int i = 0; i < count; i++) {
+                    long key = epoll.data(i);
+                    Runnable handler = key == WAKE_UP ? (Runnable) wakeUp::consume : handlers.get(key);
+                    if (handler != null) {
+                        runSafely(handler);
+                    }
+                }
+                if (runTasks()) {
+                    return;
+                }
+            }
+        } finally {
+            close();
+        }
+    }
+
+    /** Runs what was posted; returns whether the loop is to end. */
+    private boolean runTasks() {
+        while (true) {
+            Runnable task;
+            synchronized (lock) {
+                task = tasks.poll();
+                if (task == null) {
+                    return stopping;
+                }
+            }
+            runSafely(task);
+        }
+    }
+
+    private void runSafely(Runnable task) {
+        try {
+            task.run();
+        } catch (Throwable t) {
+            failureHandler.accept(t);
+        }
+    }
+
+    private void close() {
+        synchronized (lock) {
+            stopping = true;
+            if (!ended) {
+                ended = true;
+                epoll.close();
+                wakeUp.close();
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+package io.thimble.vmm.machine;
+
+import io.thimble.vmm.GuestKernel;
+import io.thimble.vmm.MachineConfig;
+import io.thimble.vmm.MicroVmException;
+import io.thimble.vmm.MicroVmException.Problem;
+import io.thimble.vmm.agent.CommandSegment;
+import io.thimble.vmm.boot.BootException;
+import io.thimble.vmm.boot.BootProtocol;
+import io.thimble.vmm.boot.CommandLine;
+import io.thimble.vmm.boot.EntryMode;
+import io.thimble.vmm.boot.FlatBinary;
+import io.thimble.vmm.boot.Initrd;
+import io.thimble.vmm.boot.InsufficientMemoryException;
+import io.thimble.vmm.boot.KernelImage;
+import io.thimble.vmm.boot.MemoryNeeds;
+import io.thimble.vmm.spi.BundledGuest;
+import java.io.IOException;
+import java.util.ServiceLoader;
+
+/**
+ * What is to be booted, opened and checked before the VM uses anything of KVM: the kernel, the initial RAM disk with the
+ * command's segment, and the command line.
+ *
+ * @param image the kernel
+ * @param protocol how an ELF kernel is entered
+ * @param initrd perhaps empty
+ * @param commandLine as the kernel gets it
+ */
+record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, CommandLine commandLine)
+        implements AutoCloseable {
+    /**
+     * For kernels that are not ours: the console on the serial port, a reset through the i8042 at once after a panic.
+     */
+    private static final String DEFAULT_COMMAND_LINE = "console=ttyS0 reboot=k panic=-1";
+
+    /**
+     * Opens everything.
+     *
+     * @throws MicroVmException if a file is missing or wrong, or memory too small for them
+     */
+    static BootPlan open(MachineConfig config) {
+        try {
+            return openFiles(config);
+        } catch (InsufficientMemoryException e) {
+            throw new MicroVmException(Problem.MEMORY, e.getMessage() + ": give the guest more memory", e);
+        } catch (BootException e) {
+            throw new MicroVmException(Problem.BOOT_FILES, e.getMessage(), e);
+        } catch (IOException e) {
+            throw new MicroVmException(Problem.BOOT_FILES, "boot files: " + e.getMessage(), e);
+        }
+    }
+
+    private static BootPlan openFiles(MachineConfig config) throws IOException {
+        KernelImage image = openKernel(config.kernel());
+        Initrd initrd = new Initrd();
+        try {
+            if (config.withInitrd()) {
+                initrd.add(
+                        config.initrd() != null
+                                ? config.initrd()
+                                : bundledGuest().initrd());
+                initrd.add(commandSegment(config.guest()).toBytes());
+            }
+            MemoryNeeds.check(image, initrd.size(), config.memory());
+            BootProtocol protocol = config.kernel() instanceof GuestKernel.LinuxFile file && file.pvh()
+                    ? BootProtocol.PVH
+                    : BootProtocol.LINUX;
+            return new BootPlan(image, protocol, initrd, commandLine(config));
+        } catch (IOException | RuntimeException e) {
+            initrd.close();
+            image.close();
+            throw e;
+        }
+    }
+
+    private static KernelImage openKernel(GuestKernel kernel) throws IOException {
+        return switch (kernel) {
+            case GuestKernel.Bundled _ -> KernelImage.open(bundledGuest().kernel());
+            case GuestKernel.LinuxFile file -> KernelImage.open(file.path());
+            case GuestKernel.RealMode real ->
+                FlatBinary.openRealMode(real.path(), real.codeSegment(), real.instructionPointer());
+            case GuestKernel.Flat flat ->
+                FlatBinary.open(
+                        flat.path(),
+                        flat.longMode() ? EntryMode.LONG_64 : EntryMode.PROTECTED_32,
+                        flat.address(),
+                        flat.address());
+        };
+    }
+
+    private static BundledGuest bundledGuest() {
+        return ServiceLoader.load(BundledGuest.class, BundledGuest.class.getClassLoader())
+                .findFirst()
+                .orElseThrow(() -> new MicroVmException(
+                        Problem.BOOT_FILES,
+                        "no bundled guest is on the class path or module path: add io.thimble:thimble-guest-linux"
+                                + " (io.thimble:microvm brings it), or name a kernel and an initial RAM disk"));
+    }
+
+    private static CommandSegment commandSegment(MachineConfig.GuestCommand guest) {
+        try {
+            return new CommandSegment(
+                    guest.command(),
+                    guest.environment(),
+                    guest.hostname(),
+                    guest.directory(),
+                    null,
+                    guest.rows(),
+                    guest.columns());
+        } catch (IllegalArgumentException e) {
+            throw new MicroVmException(Problem.CONFIGURATION, "guest command: " + e.getMessage(), e);
+        }
+    }
+
+    private static CommandLine commandLine(MachineConfig config) throws IOException {
+        if (!config.kernel().isLinux()) {
+            return CommandLine.empty();
+        }
+        String defaults = config.kernel() instanceof GuestKernel.Bundled
+                ? bundledGuest().defaultCommandLine()
+                : DEFAULT_COMMAND_LINE;
+        CommandLine line = CommandLine.parse(config.append()).withDefaults(defaults);
+        return config.acpi() ? line : line.withDefaults("acpi=off");
+    }
+
+    @Override
+    public void close() {
+        try (image) {
+            initrd.close();
+        } catch (IOException e) {
+            throw new MicroVmException(Problem.BOOT_FILES, "boot files: " + e.getMessage(), e);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+package io.thimble.vmm.machine;
+
+import io.thimble.kvm.Kvm;
+import io.thimble.kvm.KvmException;
+import io.thimble.kvm.KvmVcpu;
+import io.thimble.kvm.KvmVm;
+import io.thimble.kvm.abi.KvmCaps;
+import io.thimble.kvm.abi.KvmConstants;
+import io.thimble.memory.GuestMemory;
+import io.thimble.vmm.MachineConfig;
+import io.thimble.vmm.MicroVmException;
+import io.thimble.vmm.MicroVmException.Problem;
+import io.thimble.vmm.agent.AgentListener;
+import io.thimble.vmm.boot.BootLayout;
+import io.thimble.vmm.boot.BootLoader;
+import io.thimble.vmm.boot.LoadedKernel;
+import io.thimble.vmm.legacy.MachineEvents;
+import io.thimble.vmm.vcpu.Vcpu;
+import io.thimble.vmm.vcpu.VcpuEvents;
+import io.thimble.vmm.x86.BootState;
+import io.thimble.vmm.x86.CpuidTable;
+import io.thimble.vmm.x86.FirmwareTables;
+import io.thimble.vmm.x86.Topology;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a running VM holds of the host: memory, the KVM objects, the devices and the vCPUs. Assembled by {@link #build},
+ * given back by {@link #close}, also when building failed half-way.
+ *
+ * <p>Not thread-safe: the machine's life orders the calls.
+ */
+final class Hardware {
+    private @Nullable GuestRam ram;
+    private @Nullable Kvm kvm;
+    private @Nullable KvmVm vm;
+    private @Nullable Board board;
+    private final List<KvmVcpu> kvmVcpus = new ArrayList<>();
+    private final List<Vcpu> vcpus = new ArrayList<>();
+
+    /** Everything that devices and vCPUs report to. */
+    interface Events extends MachineEvents, VcpuEvents, AgentListener {
+        @Override
+        void powerOff();
+
+        @Override
+        void reset(String source);
+    }
+
+    private Hardware() {}
+
+    /**
+     * Builds the VM up to the point where its vCPUs can start.
+     *
+     * @throws MicroVmException if something is missing or wrong; then nothing is held
+     */
+    static Hardware build(MachineConfig config, Events events, TimelineRecorder timeline) {
+        Hardware hardware = new Hardware();
+        try (BootPlan plan = BootPlan.open(config)) {
+            timeline.mark("boot files opened");
+            hardware.assemble(config, plan, events, timeline);
+            return hardware;
+        } catch (KvmException e) {
+            hardware.close(Duration.ZERO);
+            throw new MicroVmException(Problem.KVM, e.getMessage(), e);
+        } catch (IOException e) {
+            hardware.close(Duration.ZERO);
+            throw new MicroVmException(Problem.BOOT_FILES, e.getMessage(), e);
+        } catch (RuntimeException e) {
+            hardware.close(Duration.ZERO);
+            throw e;
+        }
+    }
+
+    private void assemble(MachineConfig config, BootPlan plan, Events events, TimelineRecorder timeline)
+            throws IOException {
+        Kvm openKvm = Kvm.open();
+        kvm = openKvm;
+        checkVcpus(config, openKvm);
+        KvmVm newVm = openKvm.createVm();
+        vm = newVm;
+        timeline.mark("VM created");
+
+        GuestRam newRam = new GuestRam(config.memory(), config.hugePages(), config.prefault());
+        ram = newRam;
+        GuestMemory memory = newRam.memory();
+        newRam.addTo(newVm);
+        newVm.setTssAddr(BootLayout.TSS_ADDRESS);
+        newVm.setIdentityMapAddr(BootLayout.IDENTITY_MAP_ADDRESS);
+        newVm.createIrqchip();
+        newVm.createPit2(KvmConstants.KVM_PIT_SPEAKER_DUMMY);
+        timeline.mark("memory mapped");
+
+        Topology topology = new Topology(config.vcpus());
+        long rsdp = config.kernel().isLinux() ? FirmwareTables.write(memory, topology, config.acpi()) : 0;
+        LoadedKernel loaded = BootLoader.load(
+                memory,
+                new BootLoader.Request(plan.image(), plan.protocol(), plan.initrd(), plan.commandLine(), rsdp, true));
+        BootState.writeTables(memory, loaded.mode());
+        timeline.mark("kernel loaded");
+
+        CpuidTable cpuid = new CpuidTable(
+                openKvm.supportedCpuid(), topology, openKvm.checkExtension(KvmCaps.KVM_CAP_TSC_DEADLINE_TIMER) > 0);
+        for (int id = 0; id < config.vcpus(); id++) {
+            KvmVcpu vcpu = newVm.createVcpu(id);
+            kvmVcpus.add(vcpu);
+            vcpu.setCpuid2(cpuid.forVcpu(id));
+            BootState.initVcpu(vcpu);
+        }
+        BootState.initBootCpu(kvmVcpus.getFirst(), loaded);
+
+        long below4G = Math.min(config.memory(), BootLayout.PCI_HOLE_ADDRESS);
+        Board newBoard = new Board(newVm, config, below4G, config.memory() - below4G, events, events);
+        board = newBoard;
+        for (KvmVcpu vcpu : kvmVcpus) {
+            String thread = "thimble-" + config.name() + "-vcpu" + vcpu.id();
+            vcpus.add(new Vcpu(vcpu, thread, newBoard.pio(), newBoard.mmio(), events));
+        }
+        timeline.mark("vCPUs created");
+    }
+
+    private static void checkVcpus(MachineConfig config, Kvm kvm) {
+        int most = kvm.maxVcpus();
+        if (config.vcpus() > most) {
+            throw new MicroVmException(
+                    Problem.VCPUS, config.vcpus() + " vCPUs: this host's KVM allows " + most + " a VM");
+        }
+    }
+
+    Board board() {
+        if (board == null) {
+            throw new IllegalStateException("not assembled");
+        }
+        return board;
+    }
+
+    List<Vcpu> vcpus() {
+        return vcpus;
+    }
+
+    /**
+     * Gives everything back: ends the vCPU threads, then the devices' threads, frees the VM, and last unmaps its memory.
+     *
+     * @param consoleDeadline how long the console's reader may take for what is buffered
+     */
+    void close(Duration consoleDeadline) {
+        vcpus.forEach(Vcpu::requestEnd);
+        vcpus.forEach(Vcpu::awaitEnd);
+        if (board != null) {
+            board.close(consoleDeadline);
+        }
+        kvmVcpus.forEach(KvmVcpu::close);
+        if (vm != null) {
+            vm.close();
+        }
+        if (kvm != null) {
+            kvm.close();
+        }
+        if (ram != null) {
+            ram.close();
+        }
+    }
+}

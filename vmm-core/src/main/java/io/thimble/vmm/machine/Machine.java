@@ -1,0 +1,423 @@
+package io.thimble.vmm.machine;
+
+import io.thimble.linux.LinuxException;
+import io.thimble.vmm.ExitReason;
+import io.thimble.vmm.ExitReport;
+import io.thimble.vmm.MachineConfig;
+import io.thimble.vmm.MicroVmException;
+import io.thimble.vmm.MicroVmException.Problem;
+import io.thimble.vmm.Timeline;
+import io.thimble.vmm.VmState;
+import io.thimble.vmm.VmStatistics;
+import io.thimble.vmm.agent.StopAction;
+import io.thimble.vmm.event.EventLoop;
+import io.thimble.vmm.vcpu.Vcpu;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.TreeMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The life of a VM.
+ *
+ * <p>Rules that keep it free of races and deadlocks:
+ * <ol>
+ *   <li>{@link #lifeLock} orders start, pause, resume and the last step to STOPPED. Whoever holds it may wait for vCPUs to
+ *       park, never for a listener or for the guest.
+ *   <li>The first {@link #terminate} decides the {@link Ending}; it takes no lock of the life, so that a device, a vCPU or
+ *       any other thread can call it at any time, and it does not wait.
+ *   <li>The event loop's thread alone tears down, after the ending is decided; it holds no lock while it waits for the
+ *       vCPU threads, and takes {@link #lifeLock} only for the step to STOPPED.
+ * </ol>
+ */
+public final class Machine {
+    private static final Duration CONSOLE_DRAIN = Duration.ofSeconds(2);
+
+    /** How the VM ends; the first one counts. */
+    private record Ending(ExitReason reason, String detail, OptionalInt debugExitCode, String registers) {
+        static Ending of(ExitReason reason, String detail) {
+            return new Ending(reason, detail, OptionalInt.empty(), "");
+        }
+    }
+
+    private final MachineConfig config;
+    private final ListenerQueue listeners;
+    private final TimelineRecorder timeline = new TimelineRecorder();
+    private final GuestEvents events = new GuestEvents(this);
+
+    private final ReentrantLock lifeLock = new ReentrantLock();
+    private final AtomicReference<@Nullable Ending> ending = new AtomicReference<>();
+    private final CountDownLatch readyOrEnded = new CountDownLatch(1);
+    private final CountDownLatch stopped = new CountDownLatch(1);
+    private volatile VmState state = VmState.CREATED; // written under lifeLock
+    private volatile @Nullable Hardware hardware; // written under lifeLock, cleared by the teardown
+    private volatile @Nullable EventLoop loop;
+    private volatile @Nullable ExitReport report; // written before stopped opens
+    private volatile @Nullable VmStatistics lastStatistics;
+
+    /** Makes a machine that holds nothing yet. */
+    public Machine(MachineConfig config) {
+        this.config = config;
+        this.listeners = new ListenerQueue(config.name(), config.listeners());
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#name}. */
+    public String name() {
+        return config.name();
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#state}. */
+    public VmState state() {
+        return state;
+    }
+
+    private void enter(VmState newState) {
+        state = newState;
+        listeners.add(l -> l.stateChanged(newState));
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#start}. */
+    public void start() {
+        lifeLock.lock();
+        try {
+            if (state != VmState.CREATED) {
+                throw new IllegalStateException(name() + " is " + state + ": a VM starts once");
+            }
+            timeline.begin();
+            EventLoop newLoop = null;
+            Hardware newHardware;
+            try {
+                newLoop = new EventLoop("thimble-" + name() + "-io", this::loopFailed);
+                newHardware = Hardware.build(config, events, timeline);
+            } catch (RuntimeException | Error e) {
+                if (newLoop != null) {
+                    newLoop.discard();
+                }
+                enter(VmState.STOPPED);
+                stopped.countDown();
+                readyOrEnded.countDown();
+                if (e instanceof LinuxException linux) {
+                    throw new MicroVmException(Problem.HOST, linux.toString(), linux);
+                }
+                throw e;
+            }
+            hardware = newHardware;
+            loop = newLoop;
+            enter(VmState.RUNNING);
+            newLoop.start();
+            startVcpus(newHardware);
+        } finally {
+            lifeLock.unlock();
+        }
+    }
+
+    private void startVcpus(Hardware newHardware) {
+        try {
+            newHardware.vcpus().forEach(Vcpu::start);
+        } catch (OutOfMemoryError e) {
+            terminate(Ending.of(ExitReason.CRASH, "no thread for a vCPU: " + e.getMessage()));
+            throw new MicroVmException(
+                    Problem.HOST, "no thread for a vCPU - raise the limit of processes (ulimit -u, pids cgroup)", e);
+        }
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#pause}. */
+    public void pause() {
+        lifeLock.lock();
+        try {
+            Hardware running = requireAlive("pause");
+            if (state == VmState.RUNNING) {
+                running.vcpus().forEach(Vcpu::requestPark);
+                running.vcpus().forEach(Vcpu::awaitParked);
+                if (ending.get() != null) {
+                    throw new IllegalStateException(name() + " ended before it could be paused");
+                }
+                enter(VmState.PAUSED);
+            }
+        } finally {
+            lifeLock.unlock();
+        }
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#resume}. */
+    public void resume() {
+        lifeLock.lock();
+        try {
+            Hardware running = requireAlive("resume");
+            if (state == VmState.PAUSED) {
+                enter(VmState.RUNNING);
+                running.vcpus().forEach(Vcpu::resume);
+            }
+        } finally {
+            lifeLock.unlock();
+        }
+    }
+
+    private Hardware requireAlive(String operation) {
+        Hardware running = hardware;
+        if (running == null || (state != VmState.RUNNING && state != VmState.PAUSED)) {
+            throw new IllegalStateException(name() + " is " + state + ": cannot " + operation + " it");
+        }
+        return running;
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#stop}. */
+    public ExitReport stop(Duration deadline) throws InterruptedException {
+        requireStarted();
+        long end = System.nanoTime() + deadline.toNanos();
+        if (askToPowerOff(deadline)) {
+            Optional<ExitReport> early = await(deadline.dividedBy(2));
+            if (early.isPresent()) {
+                return early.get();
+            }
+            pressPowerButtonIfAlive();
+        }
+        Optional<ExitReport> obeyed = await(Duration.ofNanos(Math.max(0, end - System.nanoTime())));
+        if (obeyed.isPresent()) {
+            return obeyed.get();
+        }
+        kill("did not power off within " + deadline.toMillis() + " ms");
+        return await();
+    }
+
+    /** Asks by the agent where there is one, else by the power button; returns whether it was the agent. */
+    private boolean askToPowerOff(Duration deadline) {
+        lifeLock.lock();
+        try {
+            Hardware running = hardware;
+            if (running == null || state == VmState.STOPPED) {
+                return false;
+            }
+            if (state == VmState.PAUSED) {
+                resume();
+            }
+            boolean agent = running.board().control().isOpen();
+            if (agent) {
+                running.board().control().requestShutdown(StopAction.POWER_OFF, deadline.dividedBy(4));
+            } else {
+                running.board().acpiPm().pressPowerButton();
+            }
+            return agent;
+        } finally {
+            lifeLock.unlock();
+        }
+    }
+
+    private void pressPowerButtonIfAlive() {
+        Hardware running = hardware;
+        if (running != null) {
+            running.board().acpiPm().pressPowerButton();
+        }
+    }
+
+    /** Ends the VM, whatever it does; does not wait. */
+    public void kill(String detail) {
+        if (endUnstarted()) {
+            return;
+        }
+        terminate(Ending.of(ExitReason.KILLED, detail));
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#await()}. */
+    public ExitReport await() throws InterruptedException {
+        requireStarted();
+        stopped.await();
+        return requireReport();
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#await(Duration)}. */
+    public Optional<ExitReport> await(Duration deadline) throws InterruptedException {
+        requireStarted();
+        return stopped.await(deadline.toNanos(), TimeUnit.NANOSECONDS)
+                ? Optional.of(requireReport())
+                : Optional.empty();
+    }
+
+    private void requireStarted() {
+        if (state == VmState.CREATED) {
+            throw new IllegalStateException(name() + " was never started");
+        }
+    }
+
+    private ExitReport requireReport() {
+        ExitReport r = report;
+        if (r == null) {
+            throw new IllegalStateException(name() + " never ran");
+        }
+        return r;
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#awaitReady}. */
+    public boolean awaitReady(Duration deadline) throws InterruptedException {
+        return readyOrEnded.await(deadline.toNanos(), TimeUnit.NANOSECONDS) && events.isReady();
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#type}. */
+    public int type(byte[] characters, int offset, int length) {
+        if (config.console().input() != null) {
+            throw new IllegalStateException(name() + " has an input stream for its console");
+        }
+        return requireAlive("type to").board().console().receive(characters, offset, length);
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#setWindowSize}. */
+    public void setWindowSize(int rows, int columns) {
+        requireAlive("resize the terminal of").board().control().setWindowSize(rows, columns);
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#pressPowerButton}. */
+    public void pressPowerButton() {
+        requireAlive("press the power button of").board().acpiPm().pressPowerButton();
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#pressCtrlAltDel}. */
+    public void pressCtrlAltDel() {
+        requireAlive("press Ctrl-Alt-Del on").board().keyboard().pressCtrlAltDel();
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#timeline}. */
+    public Timeline timeline() {
+        return timeline.timeline();
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#statistics}. */
+    public VmStatistics statistics() {
+        VmStatistics last = lastStatistics;
+        if (last != null) {
+            return last;
+        }
+        Hardware running = hardware;
+        return running == null ? new VmStatistics(Map.of(), 0, 0, 0, 0) : statistics(running);
+    }
+
+    private static VmStatistics statistics(Hardware hardware) {
+        Map<String, Long> exits = new TreeMap<>();
+        long interrupted = 0;
+        for (Vcpu vcpu : hardware.vcpus()) {
+            vcpu.counters().addTo(exits);
+            interrupted += vcpu.counters().interrupted();
+        }
+        Board board = hardware.board();
+        return new VmStatistics(
+                exits,
+                interrupted,
+                board.pio().unclaimedReads() + board.pio().unclaimedWrites(),
+                board.mmio().unclaimedReads() + board.mmio().unclaimedWrites(),
+                board.consoleDropped());
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#close}. */
+    public void close() {
+        kill("closed by the host");
+        boolean interrupted = false;
+        while (true) {
+            try {
+                stopped.await();
+                break;
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Ends a VM that was never started; a start that is under way comes first. Returns whether it did. */
+    private boolean endUnstarted() {
+        if (state != VmState.CREATED) {
+            return false;
+        }
+        lifeLock.lock();
+        try {
+            if (state != VmState.CREATED) {
+                return false;
+            }
+            enter(VmState.STOPPED);
+            readyOrEnded.countDown();
+            stopped.countDown();
+            return true;
+        } finally {
+            lifeLock.unlock();
+        }
+    }
+
+    /** Decides how the VM ends if nothing has before, and sets the teardown going. */
+    private void terminate(Ending newEnding) {
+        if (!ending.compareAndSet(null, newEnding)) {
+            return;
+        }
+        Hardware running = hardware;
+        EventLoop runningLoop = loop;
+        if (running == null || runningLoop == null) {
+            return;
+        }
+        running.vcpus().forEach(Vcpu::requestEnd);
+        boolean posted = runningLoop.post(() -> tearDown(newEnding, running, runningLoop));
+        if (!posted) {
+            throw new IllegalStateException("the loop ended before its VM");
+        }
+    }
+
+    /** Runs on the loop's thread. */
+    private void tearDown(Ending decided, Hardware running, EventLoop runningLoop) {
+        running.vcpus().forEach(Vcpu::awaitEnd);
+        running.close(CONSOLE_DRAIN);
+        lastStatistics = statistics(running);
+        timeline.mark("ended");
+        ExitReport finished = new ExitReport(
+                decided.reason,
+                decided.detail,
+                events.commandStatus(),
+                decided.debugExitCode,
+                decided.registers,
+                running.board().lastConsoleLines());
+        runningLoop.stop();
+        lifeLock.lock();
+        try {
+            report = finished;
+            hardware = null;
+            listeners.add(l -> l.ended(finished));
+            enter(VmState.STOPPED);
+        } finally {
+            lifeLock.unlock();
+        }
+        readyOrEnded.countDown();
+        stopped.countDown();
+    }
+
+    private void loopFailed(Throwable failure) {
+        terminate(Ending.of(ExitReason.CRASH, "the VM's event loop failed: " + failure));
+    }
+
+    void ended(ExitReason reason, String detail) {
+        terminate(Ending.of(reason, detail));
+    }
+
+    void crashed(String detail, String registers) {
+        terminate(new Ending(ExitReason.CRASH, detail, OptionalInt.empty(), registers));
+    }
+
+    void debugExit(int code) {
+        terminate(new Ending(ExitReason.POWER_OFF, "debug exit", OptionalInt.of(code), ""));
+    }
+
+    void mark(String name) {
+        timeline.mark(name);
+    }
+
+    void ready() {
+        readyOrEnded.countDown();
+        listeners.add(l -> l.ready());
+    }
+
+    void commandEnded(int status) {
+        listeners.add(l -> l.commandEnded(status));
+    }
+}
