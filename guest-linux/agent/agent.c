@@ -22,6 +22,7 @@
 #define CONTROL_DEVICE "/dev/ttyS1"
 
 enum {
+    HEAD_START_MS = 10,  // of the command, before the channel is opened
     GRACE_MS = 2000,       // between TERM and KILL when nobody said otherwise
     GRACE_MAX_MS = 600000, // the most a host may ask for
     KILL_MS = 1000,        // for processes that do not even end by KILL
@@ -32,6 +33,7 @@ enum phase { RUNNING, TERMINATING, KILLING };
 
 static struct {
     bool is_init;
+    uint32_t started; // uptime
     bool shell; // the command is the login shell that runs when none was given
     bool power; // not PID 1, but asked to stop the machine at the end
     int console; // the command's terminal
@@ -189,22 +191,36 @@ static _Noreturn void finish(void) {
     _exit((int)agent.status);
 }
 
-static void start_command(const struct segment *segment) {
-    uint32_t status;
-    pid_t pid = command_start(segment, agent.is_init ? agent.console : -1, &status);
-    if (pid > 0) {
-        agent.command = pid;
-        agent.shell = !segment->argv;
-        report_ready();
-    } else {
-        command_ended(status);
-    }
-}
-
 static void set_window(const struct segment *segment) {
     struct winsize size = {.ws_row = segment->rows, .ws_col = segment->columns};
     if (size.ws_row > 0 && size.ws_col > 0)
         ioctl(agent.console, TIOCSWINSZ, &size);
+}
+
+// Starts the command, then opens the channel and reports both: opening a serial port takes longer than anything else here, and the
+// command need not wait for it, not even where there is one CPU only. A problem means that the segment says nothing that could be run.
+static void start(int signals, const struct segment *segment, const char *problem, const char *device, bool wants_command) {
+    struct failure failure = {STATUS_CANNOT_RUN, NULL, problem};
+    pid_t pid = -1;
+    if (!problem && wants_command)
+        pid = command_start(segment, agent.is_init ? agent.console : -1, &failure);
+    if (pid > 0) {
+        agent.command = pid;
+        agent.shell = !segment->argv;
+        struct pollfd ended = {.fd = signals, .events = POLLIN};
+        if (agent.is_init)
+            poll(&ended, 1, HEAD_START_MS);
+    }
+    if (control_open(device))
+        report_hello(agent.is_init, agent.started);
+    else if (!agent.is_init || segment->control)
+        complain(device, strerror(errno));
+    if (pid > 0 || !wants_command) {
+        report_ready();
+    } else {
+        complain(failure.subject, failure.reason);
+        command_ended(failure.status);
+    }
 }
 
 static void run_as_init(int signals) {
@@ -215,20 +231,11 @@ static void run_as_init(int signals) {
     agent.console = system_console();
     const char *problem = segment_read(&segment, SEGMENT_DIRECTORY, base);
     segment_remove(SEGMENT_DIRECTORY);
-    if (control_open(segment.control ? segment.control : CONTROL_DEVICE))
-        report_hello(true);
-    else if (segment.control)
-        complain(segment.control, strerror(errno));
     const char *hostname = segment.hostname ? segment.hostname : "thimble";
     if (sethostname(hostname, strlen(hostname)) < 0)
         complain("hostname", strerror(errno));
     set_window(&segment);
-    if (problem) {
-        complain(NULL, problem);
-        command_ended(STATUS_CANNOT_RUN);
-    } else {
-        start_command(&segment);
-    }
+    start(signals, &segment, problem, segment.control ? segment.control : CONTROL_DEVICE, true);
     reboot(RB_DISABLE_CAD);
     buttons_open();
     loop(signals);
@@ -271,21 +278,15 @@ static void run_beside_init(int signals, char **arguments) {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (isatty(STDIN_FILENO))
         agent.console = STDIN_FILENO;
-    if (control_open(device))
-        report_hello(false);
-    else
-        complain(device, strerror(errno));
     set_window(&segment);
-    if (segment.argv)
-        start_command(&segment);
-    else
-        report_ready();
+    start(signals, &segment, NULL, device, segment.argv != NULL);
     loop(signals);
     finish();
 }
 
 int main(int argc, char **argv) {
     agent.is_init = getpid() == 1;
+    agent.started = uptime();
     sigaction(SIGALRM, &(struct sigaction){.sa_handler = nothing}, NULL);
     int signals = open_signals();
     // PID 1's arguments are what was left of the kernel's command line, not meant for it.

@@ -8,8 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "report.h"
-
 // execve takes a quarter of the stack limit for the strings, at most 6 MiB and at least 128 KiB (fs/exec.c, bprm_stack_limits). The limit is
 // raised only for a command that needs it, because the command inherits it.
 static void make_room(size_t string_bytes) {
@@ -43,7 +41,7 @@ static void become(const struct segment *segment, const char *file, char *const 
     _exit(STATUS_CANNOT_RUN);
 }
 
-pid_t command_start(const struct segment *segment, int fd, uint32_t *status) {
+pid_t command_start(const struct segment *segment, int fd, struct failure *failure) {
     static char *const shell[] = {"-sh", NULL};
     char *const *argv = segment->argv ? segment->argv : shell;
     const char *file = segment->argv ? argv[0] : "/bin/sh";
@@ -55,19 +53,15 @@ pid_t command_start(const struct segment *segment, int fd, uint32_t *status) {
         become(segment, file, argv, fd, &error);
     if (pid > 0 && error == 0)
         return pid;
-    *status = STATUS_CANNOT_RUN;
-    if (pid < 0) {
-        complain("fork", strerror(errno));
-    } else if (error < 0) {
-        complain(segment->cwd, strerror(-error));
-    } else if (error == ENOENT || error == ENOTDIR) {
-        *status = STATUS_NOT_FOUND;
-        complain(file, "not found");
-    } else if (error == E2BIG) {
-        complain(file, "the arguments and environment are too long for the kernel (6 MiB in all, 128 KiB each)");
-    } else {
-        complain(file, strerror(error));
-    }
+    *failure = (struct failure){STATUS_CANNOT_RUN, file, strerror(error)};
+    if (pid < 0)
+        *failure = (struct failure){STATUS_CANNOT_RUN, "fork", strerror(errno)};
+    else if (error < 0)
+        *failure = (struct failure){STATUS_CANNOT_RUN, segment->cwd, strerror(-error)};
+    else if (error == ENOENT || error == ENOTDIR)
+        *failure = (struct failure){STATUS_NOT_FOUND, file, "not found"};
+    else if (error == E2BIG)
+        failure->reason = "the arguments and environment are too long for the kernel (6 MiB in all, 128 KiB each)";
     return -1;
 }
 

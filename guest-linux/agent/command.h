@@ -14,10 +14,17 @@ enum {
     STATUS_SIGNAL = 128, // + signal number
 };
 
+// Why a command could not be started.
+struct failure {
+    uint32_t status;     // the exit status that stands for it
+    const char *subject; // what it is about
+    const char *reason;
+};
+
 // Starts the command, or a login shell when there is none, in a process group of its own, in the terminal's foreground, with fd as its
 // standard input, output and error when fd >= 0. Returns once the program is running.
-// Returns its process id, or -1 with *status set to the exit status that says why, after a message.
-pid_t command_start(const struct segment *segment, int fd, uint32_t *status);
+// Returns its process id, or -1 with *failure filled in.
+pid_t command_start(const struct segment *segment, int fd, struct failure *failure);
 
 // The exit status a shell would give for what waitpid told.
 uint32_t command_status(int wait_status);

@@ -80,20 +80,19 @@ static void send(uint8_t type, const void *payload, size_t length) {
     }
 }
 
-// Microseconds since boot, up to 71 minutes.
-static uint32_t uptime(void) {
+uint32_t uptime(void) {
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
     uint64_t micros = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
     return micros > UINT32_MAX ? UINT32_MAX : (uint32_t)micros;
 }
 
-void report_hello(bool is_init) {
+void report_hello(bool is_init, uint32_t started) {
     struct utsname name;
     uint8_t payload[8 + sizeof name.release] = {0};
     put_u16(payload, PROTOCOL_VERSION);
     payload[2] = is_init ? 1 : 0;
-    put_u32(payload + 4, uptime());
+    put_u32(payload + 4, started);
     size_t length = 0;
     if (uname(&name) == 0) {
         length = strlen(name.release);

@@ -33,7 +33,10 @@ void control_read(frame_handler *handler);
 // Waits until the host has taken what was written, as long as it keeps taking some.
 void control_drain(void);
 
-void report_hello(bool is_init);
+// Microseconds since the kernel started, at most 2^32 - 1 (71 minutes).
+uint32_t uptime(void);
+
+void report_hello(bool is_init, uint32_t started);
 void report_ready(void);
 void report_exit(uint32_t status, bool stopped);
 void report_stopping(enum stop_action action, enum stop_cause cause);
