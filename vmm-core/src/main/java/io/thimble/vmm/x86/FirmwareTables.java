@@ -1,6 +1,9 @@
 package io.thimble.vmm.x86;
 
 import io.thimble.memory.GuestMemory;
+import io.thimble.vmm.x86.acpi.AcpiTables;
+import io.thimble.vmm.x86.mptable.MpTable;
+import java.util.List;
 
 /** The tables by which a kernel finds CPUs, interrupt controllers and devices. */
 public final class FirmwareTables {
@@ -12,6 +15,7 @@ public final class FirmwareTables {
      * @return the guest-physical address of ACPI's root pointer (RSDP); 0 without ACPI
      */
     public static long write(GuestMemory memory, Topology topology, boolean acpi) {
-        return 0;
+        long _ = MpTable.write(memory, topology.vcpus());
+        return acpi ? AcpiTables.write(memory, topology.vcpus(), List.of()) : 0;
     }
 }

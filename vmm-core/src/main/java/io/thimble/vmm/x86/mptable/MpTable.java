@@ -51,7 +51,8 @@ public final class MpTable {
     private MpTable() {}
 
     /**
-     * Writes both to {@link BootLayout#MP_TABLE_ADDRESS}.
+     * Writes the floating pointer to {@link BootLayout#MP_FLOATING_POINTER_ADDRESS}, and the table that it points to to
+     * {@link BootLayout#MP_TABLE_ADDRESS}.
      *
      * @param cpus 1 to {@link #MAX_CPUS}; their APIC ids are 0 to cpus - 1, and 0 is the boot CPU
      * @return the first address behind the tables
@@ -61,10 +62,10 @@ public final class MpTable {
         if (cpus < 1 || cpus > MAX_CPUS) {
             throw new IllegalArgumentException("An MP table for 1 to " + MAX_CPUS + " CPUs, not " + cpus);
         }
-        long tableAddress = BootLayout.MP_TABLE_ADDRESS + SIZEOF_FLOATING_POINTER;
+        long tableAddress = BootLayout.MP_TABLE_ADDRESS;
         byte[] pointer = floatingPointer(tableAddress);
         byte[] table = table(cpus);
-        memory.write(BootLayout.MP_TABLE_ADDRESS, pointer, 0, pointer.length);
+        memory.write(BootLayout.MP_FLOATING_POINTER_ADDRESS, pointer, 0, pointer.length);
         memory.write(tableAddress, table, 0, table.length);
         return tableAddress + table.length;
     }

@@ -19,14 +19,12 @@ class MpTableTest {
         try (Arena arena = Arena.ofShared()) {
             GuestMemory memory = TestMemory.ofMebibytes(arena, 1);
             long end = MpTable.write(memory, cpus);
-            assertThat(TestMemory.text(memory, 0xf0000, 4)).isEqualTo("_MP_");
-            assertThat(TestMemory.checksum(memory, 0xf0000, 16)).isZero();
-            assertThat(memory.getByte(0xf0000 + 8)).as("length in paragraphs").isEqualTo((byte) 1);
-            assertThat(memory.getByte(0xf0000 + 9)).as("revision").isEqualTo((byte) 4);
-            assertThat(memory.getByte(0xf0000 + 11))
-                    .as("no default configuration")
-                    .isZero();
-            long table = memory.getInt(0xf0000 + 4);
+            assertThat(TestMemory.text(memory, 0x10, 4)).isEqualTo("_MP_");
+            assertThat(TestMemory.checksum(memory, 0x10, 16)).isZero();
+            assertThat(memory.getByte(0x10 + 8)).as("length in paragraphs").isEqualTo((byte) 1);
+            assertThat(memory.getByte(0x10 + 9)).as("revision").isEqualTo((byte) 4);
+            assertThat(memory.getByte(0x10 + 11)).as("no default configuration").isZero();
+            long table = memory.getInt(0x10 + 4);
             int length = memory.getShort(table + 4) & 0xffff;
             assertThat(TestMemory.text(memory, table, 4)).isEqualTo("PCMP");
             assertThat(TestMemory.checksum(memory, table, length)).isZero();
