@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,20 @@
 #define MAX_FILE ((off_t)64 << 20)
 
 static const char *const FILES[] = {"argv", "env", "hostname", "cwd", "control", "winsize"};
+
+// Memory that is never given back. The first malloc of a process costs 0.4 ms on a host without hardware virtualization, a tenth of what
+// the agent takes to start the command: short lists come out of a page that is there anyway.
+static void *allocate(size_t size) {
+    static _Alignas(char *) char page[4096];
+    static size_t used;
+    size = (size + sizeof(char *) - 1) & ~(sizeof(char *) - 1);
+    if (size <= sizeof page - used) {
+        used += size;
+        return page + used - size;
+    }
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
 
 struct content {
     char *bytes; // NUL-terminated; NULL when the file is absent
@@ -26,7 +41,7 @@ static const char *read_file(struct content *content, int directory, const char 
     struct stat status;
     if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= MAX_FILE) {
         size_t length = (size_t)status.st_size;
-        char *bytes = malloc(length + 1);
+        char *bytes = allocate(length + 1);
         size_t have = 0;
         while (bytes && have < length) {
             ssize_t n = read(fd, bytes + have, length - have);
@@ -51,7 +66,7 @@ static char **split(const struct content *content, size_t extra, size_t *count) 
         *count += content->bytes[i] == 0;
     if (content->length > 0 && content->bytes[content->length - 1] != 0)
         ++*count;
-    char **list = malloc((*count + extra + 1) * sizeof *list);
+    char **list = allocate((*count + extra + 1) * sizeof *list);
     if (list) {
         char *at = content->bytes;
         for (size_t i = 0; i < *count; i++, at += strlen(at) + 1)

@@ -10,7 +10,7 @@ public interface AgentListener {
      *
      * @param version of the protocol, 1 or more
      * @param init whether the agent is the guest's first process
-     * @param uptimeMicros since the guest's kernel started, by the guest's clock; 0 to 2^32 - 1
+     * @param uptimeMicros from the start of the guest's kernel to the agent's, by the guest's clock; 0 to 2^32 - 1
      * @param kernelRelease printable ASCII, at most 64 characters
      */
     default void hello(int version, boolean init, long uptimeMicros, String kernelRelease) {}
