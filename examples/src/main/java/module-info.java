@@ -1,0 +1,4 @@
+/** Programs against Thimble's public API. */
+module io.thimble.examples {
+    requires io.thimble.vmm;
+}
