@@ -3,7 +3,7 @@ import org.jspecify.annotations.NullMarked;
 /** MicroVMs inside the JVM: the public API ({@code MicroVm}) and, unexported, the machine that stands behind it. */
 @NullMarked
 module io.thimble.vmm {
-    requires static transitive org.jspecify;
+    requires static org.jspecify;
     requires org.slf4j;
     requires io.thimble.kvm;
     requires io.thimble.linux;

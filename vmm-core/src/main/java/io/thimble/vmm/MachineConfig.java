@@ -5,7 +5,7 @@ import java.io.OutputStream;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
+import java.util.Optional;
 
 /**
  * All that a VM is made from; built by {@link MicroVmBuilder}, whose methods describe each part.
@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * @param hugePages whether guest memory is advised to be huge pages
  * @param prefault whether guest memory is touched before the guest starts
  * @param kernel what is started
- * @param initrd the initial RAM disk; null for the bundled one
+ * @param initrd the initial RAM disk; empty for the bundled one
  * @param withInitrd whether there is an initial RAM disk at all
  * @param append kernel parameters of the user's
  * @param acpi whether the guest gets ACPI tables
@@ -32,7 +32,7 @@ public record MachineConfig(
         boolean hugePages,
         boolean prefault,
         GuestKernel kernel,
-        @Nullable Path initrd,
+        Optional<Path> initrd,
         boolean withInitrd,
         String append,
         boolean acpi,
@@ -51,16 +51,16 @@ public record MachineConfig(
      *
      * @param command program and arguments; empty for an interactive shell on the console
      * @param environment variables on top of the agent's own
-     * @param hostname the guest's name; null for the agent's default
-     * @param directory where the command starts; null for the root directory
+     * @param hostname the guest's name; empty for the agent's default
+     * @param directory where the command starts; empty for the root directory
      * @param rows of the console's terminal; 0 if unknown
      * @param columns of the console's terminal; 0 if unknown
      */
     public record GuestCommand(
             List<String> command,
             Map<String, String> environment,
-            @Nullable String hostname,
-            @Nullable String directory,
+            Optional<String> hostname,
+            Optional<String> directory,
             int rows,
             int columns) {
         /** Copies the collections. */
@@ -73,11 +73,11 @@ public record MachineConfig(
     /**
      * The console's streams.
      *
-     * @param output where the guest's output goes; null drops it (a report still has its end)
-     * @param input what the guest reads; null for nothing
+     * @param output where the guest's output goes; without, it is dropped (a report still has its end)
+     * @param input what the guest reads; empty for nothing
      * @param slowReader what happens when {@code output} is slower than the guest
      * @param capacity of the buffer in front of {@code output}, in bytes
      */
     public record Console(
-            @Nullable OutputStream output, @Nullable InputStream input, SlowReaderPolicy slowReader, int capacity) {}
+            Optional<OutputStream> output, Optional<InputStream> input, SlowReaderPolicy slowReader, int capacity) {}
 }

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -227,13 +228,23 @@ public final class MicroVmBuilder {
                 hugePages,
                 prefault,
                 kernel,
-                initrd,
+                Optional.ofNullable(initrd),
                 withInitrd && kernel.isLinux(),
                 append,
                 acpi && kernel.isLinux(),
                 debugExit,
-                new MachineConfig.GuestCommand(command, environment, hostname, directory, rows, columns),
-                new MachineConfig.Console(consoleOutput, consoleInput, slowReader, consoleCapacity),
+                new MachineConfig.GuestCommand(
+                        command,
+                        environment,
+                        Optional.ofNullable(hostname),
+                        Optional.ofNullable(directory),
+                        rows,
+                        columns),
+                new MachineConfig.Console(
+                        Optional.ofNullable(consoleOutput),
+                        Optional.ofNullable(consoleInput),
+                        slowReader,
+                        consoleCapacity),
                 listeners));
     }
 

@@ -1,7 +1,6 @@
 package io.thimble.vmm;
 
 import java.io.Serial;
-import org.jspecify.annotations.Nullable;
 
 /** A VM that cannot be built, started or addressed. The message is one line and names the remedy where there is one. */
 public final class MicroVmException extends RuntimeException {
@@ -28,11 +27,12 @@ public final class MicroVmException extends RuntimeException {
 
     /** With the kind and one line of text. */
     public MicroVmException(Problem problem, String message) {
-        this(problem, message, null);
+        super(message);
+        this.problem = problem;
     }
 
     /** Likewise, with the cause. */
-    public MicroVmException(Problem problem, @Nullable String message, @Nullable Throwable cause) {
+    public MicroVmException(Problem problem, String message, Throwable cause) {
         super(message, cause);
         this.problem = problem;
     }

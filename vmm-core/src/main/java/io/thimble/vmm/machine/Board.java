@@ -67,7 +67,7 @@ final class Board {
             AgentListener agent) {
         this.vm = vm;
         MachineConfig.Console streams = config.console();
-        OutputStream stream = streams.output();
+        OutputStream stream = streams.output().orElse(null);
         consoleOutput = stream == null
                 ? null
                 : BufferedSerialOutput.start(
@@ -104,9 +104,9 @@ final class Board {
         }
         pio = ports.build();
         mmio = Bus.mmio().build();
-        consoleInput = streams.input() == null
-                ? null
-                : SerialInputPump.start(streams.input(), console, threads(config.name(), "console-in"));
+        consoleInput = streams.input()
+                .map(input -> SerialInputPump.start(input, console, threads(config.name(), "console-in")))
+                .orElse(null);
     }
 
     /** Ties the control channel to the port that carries it: each needs the other. */

@@ -43,9 +43,9 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         try {
             return openFiles(config);
         } catch (InsufficientMemoryException e) {
-            throw new MicroVmException(Problem.MEMORY, e.getMessage() + ": give the guest more memory", e);
+            throw new MicroVmException(Problem.MEMORY, Messages.of(e) + ": give the guest more memory", e);
         } catch (BootException e) {
-            throw new MicroVmException(Problem.BOOT_FILES, e.getMessage(), e);
+            throw new MicroVmException(Problem.BOOT_FILES, Messages.of(e), e);
         } catch (IOException e) {
             throw new MicroVmException(Problem.BOOT_FILES, "boot files: " + e.getMessage(), e);
         }
@@ -57,8 +57,8 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         try {
             if (config.withInitrd()) {
                 initrd.add(
-                        config.initrd() != null
-                                ? config.initrd()
+                        config.initrd().isPresent()
+                                ? config.initrd().get()
                                 : bundledGuest().initrd());
                 initrd.add(commandSegment(config.guest()).toBytes());
             }
@@ -103,8 +103,8 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
             return new CommandSegment(
                     guest.command(),
                     guest.environment(),
-                    guest.hostname(),
-                    guest.directory(),
+                    guest.hostname().orElse(null),
+                    guest.directory().orElse(null),
                     null,
                     guest.rows(),
                     guest.columns());

@@ -65,10 +65,10 @@ final class Hardware {
             return hardware;
         } catch (KvmException e) {
             hardware.close(Duration.ZERO);
-            throw new MicroVmException(Problem.KVM, e.getMessage(), e);
+            throw new MicroVmException(Problem.KVM, Messages.of(e), e);
         } catch (IOException e) {
             hardware.close(Duration.ZERO);
-            throw new MicroVmException(Problem.BOOT_FILES, e.getMessage(), e);
+            throw new MicroVmException(Problem.BOOT_FILES, Messages.of(e), e);
         } catch (RuntimeException e) {
             hardware.close(Duration.ZERO);
             throw e;

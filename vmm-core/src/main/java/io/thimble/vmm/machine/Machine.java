@@ -103,7 +103,7 @@ public final class Machine {
                 stopped.countDown();
                 readyOrEnded.countDown();
                 if (e instanceof LinuxException linux) {
-                    throw new MicroVmException(Problem.HOST, linux.toString(), linux);
+                    throw new MicroVmException(Problem.HOST, Messages.of(linux), linux);
                 }
                 throw e;
             }
@@ -260,7 +260,7 @@ public final class Machine {
 
     /** See {@link io.thimble.vmm.MicroVm#type}. */
     public int type(byte[] characters, int offset, int length) {
-        if (config.console().input() != null) {
+        if (config.console().input().isPresent()) {
             throw new IllegalStateException(name() + " has an input stream for its console");
         }
         return requireAlive("type to").board().console().receive(characters, offset, length);
