@@ -11,6 +11,7 @@ import io.thimble.kvm.abi.KvmSregs2Layout;
 import io.thimble.kvm.abi.KvmSregsLayout;
 import io.thimble.kvm.abi.KvmVcpuEventsLayout;
 import io.thimble.kvm.abi.KvmXcrsLayout;
+import io.thimble.kvm.abi.KvmXsaveLayout;
 import io.thimble.linux.Fd;
 import io.thimble.linux.Mman;
 import io.thimble.linux.Syscall;
@@ -138,12 +139,16 @@ public final class KvmVcpu implements AutoCloseable {
      * @param size what {@code KVM_CHECK_EXTENSION} of {@code KVM_CAP_XSAVE2} says for the VM; at least 4096
      */
     public MemorySegment getXsave2(Arena into, int size) {
+        if (size < KvmXsaveLayout.SIZEOF) {
+            throw new IllegalArgumentException(
+                    "the kernel writes at least " + KvmXsaveLayout.SIZEOF + " bytes, not " + size);
+        }
         return get("KVM_GET_XSAVE2", KvmIoctls.KVM_GET_XSAVE2, into, size);
     }
 
     /** Restores what {@link #getXsave2} gave. */
     public void setXsave(MemorySegment xsave) {
-        ioctl("KVM_SET_XSAVE", KvmIoctls.KVM_SET_XSAVE, xsave);
+        set("KVM_SET_XSAVE", KvmIoctls.KVM_SET_XSAVE, xsave, KvmXsaveLayout.SIZEOF);
     }
 
     /** Reads the extended control registers, a {@code struct kvm_xcrs}. */
@@ -255,8 +260,7 @@ public final class KvmVcpu implements AutoCloseable {
 
     @Override
     public void close() {
-        if (!fd.isClosed()) {
-            fd.close();
+        if (fd.closeIfOpen()) {
             arena.close();
         }
     }

@@ -78,6 +78,9 @@ public final class KvmVm implements AutoCloseable {
 
     /** Enables a capability of the VM ({@code KVM_ENABLE_CAP}); at most four arguments. */
     public void enableCap(int capability, long... args) {
+        if (args.length > KvmEnableCapLayout.COUNTOF_ARGS) {
+            throw new IllegalArgumentException("more arguments than four: " + args.length);
+        }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment cap = arena.allocate(KvmEnableCapLayout.SIZEOF, Long.BYTES);
             cap.set(ValueLayout.JAVA_INT, KvmEnableCapLayout.OFFSETOF_CAP, capability);
