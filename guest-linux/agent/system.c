@@ -122,11 +122,32 @@ static bool can_power_off(void) {
     return memmem(table, length, "_S5_", 4) != NULL;
 }
 
+// Takes the kernel's console away from its serial ports, so that "reboot: Power down" does not end up behind the command's output. Where
+// the kernel cannot (before 5.10, and other kinds of console) the line appears.
+static void silence_kernel(void) {
+    char names[256];
+    int fd = open("/sys/class/tty/console/active", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t length = read(fd, names, sizeof names - 1);
+    close(fd);
+    names[length < 0 ? 0 : length] = '\0';
+    for (char *rest, *name = strtok_r(names, " \n", &rest); name; name = strtok_r(NULL, " \n", &rest)) {
+        char path[300];
+        snprintf(path, sizeof path, "/sys/class/tty/%s/console", name);
+        if ((fd = open(path, O_WRONLY | O_CLOEXEC)) >= 0) {
+            write(fd, "N", 1);
+            close(fd);
+        }
+    }
+}
+
 _Noreturn void system_stop(enum stop_action action, int console) {
     sync();
     unmount_all();
     drain_tty(console);
     control_drain();
+    silence_kernel();
     if (action == STOP_POWER_OFF && can_power_off())
         reboot(RB_POWER_OFF);
     reboot(RB_AUTOBOOT);

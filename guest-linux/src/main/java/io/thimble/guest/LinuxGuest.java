@@ -57,7 +57,7 @@ public final class LinuxGuest implements BundledGuest {
      */
     @Override
     public String defaultCommandLine() {
-        return "console=ttyS0 nopti reboot=k panic=-1 quiet";
+        return "console=ttyS0 nopti reboot=k panic=-1 quiet loglevel=1";
     }
 
     private Artifact artifact(String name, String key, Artifact.Source source) {

@@ -2,7 +2,10 @@ package io.thimble.vmm;
 
 /** Why a VM ended. Told by its devices and by KVM, never by what the guest printed. */
 public enum ExitReason {
-    /** The guest powered itself off: ACPI S5, or the debug-exit port. */
+    /**
+     * The guest powered itself off: ACPI S5, the debug-exit port, or, without ACPI, a reset after its agent has told that
+     * a power-off is meant.
+     */
     POWER_OFF,
     /** The guest asked for a reset: i8042, the ACPI reset register, port 0x92. A VM does not restart by itself. */
     RESET,

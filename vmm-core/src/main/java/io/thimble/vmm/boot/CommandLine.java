@@ -63,19 +63,20 @@ public final class CommandLine {
 
     /**
      * Adds those of the given parameters that this command line does not set already, whatever their values: a user's
-     * {@code console=hvc0} keeps a default {@code console=ttyS0} away.
+     * {@code console=hvc0} keeps a default {@code console=ttyS0} away. They go to the front, so that where parameters of
+     * different names contradict each other - {@code quiet} and {@code loglevel=7} - Linux takes the user's.
      *
      * @param defaults as for {@link #parse}
      */
     public CommandLine withDefaults(String defaults) throws BootException {
         CommandLine more = parse(defaults);
-        String kernel = kernelPart;
+        String added = "";
         for (String parameter : words(more.kernelPart)) {
             if (!sets(nameOf(parameter))) {
-                kernel = join(kernel, parameter);
+                added = join(added, parameter);
             }
         }
-        return new CommandLine(kernel, initPart.isEmpty() ? more.initPart : initPart);
+        return new CommandLine(join(added, kernelPart), initPart.isEmpty() ? more.initPart : initPart);
     }
 
     /**

@@ -2,6 +2,8 @@ package io.thimble.vmm.machine;
 
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.Timeline;
+import io.thimble.vmm.agent.StopAction;
+import io.thimble.vmm.agent.StopCause;
 import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.slf4j.Logger;
@@ -17,6 +19,7 @@ final class GuestEvents implements Hardware.Events {
     private final Machine machine;
     private final AtomicBoolean entered = new AtomicBoolean();
     private volatile boolean ready;
+    private volatile boolean powerOffMeant;
     private volatile OptionalInt commandStatus = OptionalInt.empty();
 
     GuestEvents(Machine machine) {
@@ -38,9 +41,10 @@ final class GuestEvents implements Hardware.Events {
         machine.ended(ExitReason.POWER_OFF, "");
     }
 
+    /** A guest without ACPI cannot switch itself off: its agent then resets, after it has said what is meant. */
     @Override
     public void reset(String source) {
-        machine.ended(ExitReason.RESET, source);
+        machine.ended(powerOffMeant ? ExitReason.POWER_OFF : ExitReason.RESET, source);
     }
 
     @Override
@@ -87,6 +91,11 @@ final class GuestEvents implements Hardware.Events {
         commandStatus = OptionalInt.of(status);
         machine.mark("command ended");
         machine.commandEnded(status);
+    }
+
+    @Override
+    public void stopping(StopAction action, StopCause cause) {
+        powerOffMeant = action == StopAction.POWER_OFF;
     }
 
     @Override

@@ -27,7 +27,7 @@ class CommandLineTest {
     @Test
     void adds_defaults_that_are_not_set_yet() throws BootException {
         assertThat(CommandLine.parse("console=hvc0 no-pti").withDefaults("console=ttyS0 no_pti=1 reboot=k \"x=a b\""))
-                .hasToString("console=hvc0 no-pti reboot=k \"x=a b\"");
+                .hasToString("reboot=k \"x=a b\" console=hvc0 no-pti");
         assertThat(CommandLine.parse("-- quiet").withDefaults("quiet")).hasToString("quiet -- quiet");
     }
 
