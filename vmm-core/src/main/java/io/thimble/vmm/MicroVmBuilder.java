@@ -49,6 +49,7 @@ public final class MicroVmBuilder {
     private int columns;
     private @Nullable OutputStream consoleOutput;
     private @Nullable InputStream consoleInput;
+    private ConsoleMode consoleMode = ConsoleMode.TERMINAL;
     private SlowReaderPolicy slowReader = SlowReaderPolicy.HOLD_BACK;
     private int consoleCapacity = BufferedSerialOutput.DEFAULT_CAPACITY;
     private final List<VmListener> listeners = new ArrayList<>();
@@ -64,7 +65,8 @@ public final class MicroVmBuilder {
         if (!NAME.matcher(value).matches()) {
             throw wrong(
                     Problem.CONFIGURATION,
-                    "name \"" + value + "\": use 1 to 64 letters, digits, dots, dashes and underscores");
+                    "name \"" + value.replaceAll("\\p{Cntrl}", "?")
+                            + "\": use 1 to 64 letters, digits, dots, dashes and underscores");
         }
         name = value;
         return this;
@@ -192,6 +194,12 @@ public final class MicroVmBuilder {
         return this;
     }
 
+    /** Sets what the guest agent makes of the console; by default a terminal. */
+    public MicroVmBuilder consoleMode(ConsoleMode mode) {
+        consoleMode = mode;
+        return this;
+    }
+
     /**
      * Sets what happens when the console's output stream is slower than the guest; by default the guest waits
      * ({@link SlowReaderPolicy#HOLD_BACK}).
@@ -243,6 +251,7 @@ public final class MicroVmBuilder {
                 new MachineConfig.Console(
                         Optional.ofNullable(consoleOutput),
                         Optional.ofNullable(consoleInput),
+                        consoleMode,
                         slowReader,
                         consoleCapacity),
                 listeners));

@@ -1,0 +1,114 @@
+package io.thimble.vmm.event;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.thimble.linux.EventFd;
+import io.thimble.linux.abi.EventpollConstants;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(30)
+class EventLoopTest {
+    private final BlockingQueue<Throwable> failures = new LinkedBlockingQueue<>();
+    private EventLoop loop;
+
+    @BeforeEach
+    void create() {
+        loop = new EventLoop("test-loop", failures::add);
+    }
+
+    @AfterEach
+    void end() throws InterruptedException {
+        loop.stop();
+        loop.thread().join();
+        loop.discard();
+        assertThat(failures).isEmpty();
+    }
+
+    @Test
+    void runs_tasks_in_order_on_its_own_thread() throws InterruptedException {
+        List<Integer> order = new ArrayList<>();
+        AtomicReference<Boolean> onLoop = new AtomicReference<>();
+        CountDownLatch done = new CountDownLatch(1);
+        loop.start();
+        for (int i = 0; i < 1000; i++) {
+            int n = i;
+            assertThat(loop.post(() -> order.add(n))).isTrue();
+        }
+        loop.post(() -> {
+            onLoop.set(loop.isLoopThread());
+            done.countDown();
+        });
+        done.await();
+        assertThat(order).hasSize(1000).isSorted();
+        assertThat(onLoop).hasValue(true);
+        assertThat(loop.isLoopThread()).isFalse();
+    }
+
+    @Test
+    void calls_the_handler_of_a_descriptor_that_is_ready_until_it_is_unwatched() throws InterruptedException {
+        BlockingQueue<Long> counts = new LinkedBlockingQueue<>();
+        try (EventFd event = new EventFd("test")) {
+            long key = loop.watch(event.fd(), EventpollConstants.EPOLLIN, () -> counts.add(event.consume()));
+            loop.start();
+            event.signal();
+            assertThat(counts.poll(10, TimeUnit.SECONDS)).isEqualTo(1);
+            CountDownLatch unwatched = new CountDownLatch(1);
+            loop.post(() -> {
+                loop.unwatch(event.fd(), key);
+                unwatched.countDown();
+            });
+            unwatched.await();
+            event.signal();
+            CountDownLatch later = new CountDownLatch(1);
+            loop.post(later::countDown);
+            later.await();
+            assertThat(counts).isEmpty();
+        }
+    }
+
+    @Test
+    void goes_on_after_a_task_that_throws_and_tells_the_failure_handler() throws InterruptedException {
+        CountDownLatch done = new CountDownLatch(1);
+        loop.start();
+        loop.post(() -> {
+            throw new IllegalStateException("of the test");
+        });
+        loop.post(done::countDown);
+        done.await();
+        assertThat(failures.poll()).hasMessage("of the test");
+    }
+
+    @Test
+    void runs_what_was_posted_before_stop_and_refuses_what_comes_after() throws InterruptedException {
+        CountDownLatch entered = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        CountDownLatch last = new CountDownLatch(1);
+        loop.start();
+        loop.post(() -> {
+            entered.countDown();
+            try {
+                go.await();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        });
+        loop.post(last::countDown);
+        entered.await();
+        loop.stop();
+        assertThat(loop.post(() -> {})).isFalse();
+        go.countDown();
+        assertThat(loop.thread().join(Duration.ofSeconds(10))).isTrue();
+        assertThat(last.getCount()).isZero();
+    }
+}
