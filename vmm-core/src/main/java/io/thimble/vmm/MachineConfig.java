@@ -75,9 +75,14 @@ public record MachineConfig(
      *
      * @param output where the guest's output goes; without, it is dropped (a report still has its end)
      * @param input what the guest reads; empty for nothing
+     * @param mode what the guest agent makes of it
      * @param slowReader what happens when {@code output} is slower than the guest
      * @param capacity of the buffer in front of {@code output}, in bytes
      */
     public record Console(
-            Optional<OutputStream> output, Optional<InputStream> input, SlowReaderPolicy slowReader, int capacity) {}
+            Optional<OutputStream> output,
+            Optional<InputStream> input,
+            ConsoleMode mode,
+            SlowReaderPolicy slowReader,
+            int capacity) {}
 }

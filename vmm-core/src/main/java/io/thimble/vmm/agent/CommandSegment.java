@@ -25,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  * @param hostname the guest's name, or null for the agent's default
  * @param directory where the command starts, or null for the root directory
  * @param controlDevice the guest's device for the control channel, or null for {@code /dev/ttyS1}
+ * @param stream whether the console is a stream for programs, not a terminal for people
  * @param rows of the console's terminal, 0 if unknown
  * @param columns of the console's terminal, 0 if unknown
  */
@@ -34,6 +35,7 @@ public record CommandSegment(
         @Nullable String hostname,
         @Nullable String directory,
         @Nullable String controlDevice,
+        boolean stream,
         int rows,
         int columns) {
 
@@ -79,7 +81,7 @@ public record CommandSegment(
 
     /** Runs {@code command} with the agent's defaults. */
     public static CommandSegment of(List<String> command) {
-        return new CommandSegment(command, Map.of(), null, null, null, 0, 0);
+        return new CommandSegment(command, Map.of(), null, null, null, false, 0, 0);
     }
 
     /** Returns the archive; its length is a multiple of 4. */
@@ -95,6 +97,7 @@ public record CommandSegment(
             file(cpio, "hostname", text(hostname));
             file(cpio, "cwd", text(directory));
             file(cpio, "control", text(controlDevice));
+            file(cpio, "console", text(stream ? "stream" : null));
             file(cpio, "winsize", text(rows > 0 && columns > 0 ? rows + " " + columns : null));
             cpio.finish();
         } catch (IOException e) {

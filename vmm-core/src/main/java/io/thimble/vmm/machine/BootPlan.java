@@ -1,5 +1,6 @@
 package io.thimble.vmm.machine;
 
+import io.thimble.vmm.ConsoleMode;
 import io.thimble.vmm.GuestKernel;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.MicroVmException;
@@ -60,7 +61,8 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
                         config.initrd().isPresent()
                                 ? config.initrd().get()
                                 : bundledGuest().initrd());
-                initrd.add(commandSegment(config.guest()).toBytes());
+                initrd.add(
+                        commandSegment(config.guest(), config.console().mode()).toBytes());
             }
             MemoryNeeds.check(image, initrd.size(), config.memory());
             BootProtocol protocol = config.kernel() instanceof GuestKernel.LinuxFile file && file.pvh()
@@ -98,7 +100,7 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
                                 + " (io.thimble:microvm brings it), or name a kernel and an initial RAM disk"));
     }
 
-    private static CommandSegment commandSegment(MachineConfig.GuestCommand guest) {
+    private static CommandSegment commandSegment(MachineConfig.GuestCommand guest, ConsoleMode mode) {
         try {
             return new CommandSegment(
                     guest.command(),
@@ -106,6 +108,7 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
                     guest.hostname().orElse(null),
                     guest.directory().orElse(null),
                     null,
+                    mode == ConsoleMode.STREAM,
                     guest.rows(),
                     guest.columns());
         } catch (IllegalArgumentException e) {
