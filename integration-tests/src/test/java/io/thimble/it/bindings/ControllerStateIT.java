@@ -66,4 +66,12 @@ class ControllerStateIT {
         assertThat(vm.vm().getPit2(vm.arena()).get(ValueLayout.JAVA_INT, KvmPitState2Layout.OFFSETOF_CHANNELS))
                 .isEqualTo(0x1234);
     }
+
+    @Test
+    void the_speaker_port_is_the_timers_if_it_was_asked_for() {
+        int end = 0x77;
+        vm.load(new Asm(Asm.Mode.REAL).movDx(0x61).in(1).outByte(end, 3).hlt());
+
+        assertThat(vm.runToOut(end)).isEqualTo(3);
+    }
 }

@@ -7,6 +7,7 @@ import io.thimble.it.RequiresKvm;
 import io.thimble.kvm.GsiRoute;
 import io.thimble.kvm.KvmException;
 import io.thimble.kvm.KvmVm;
+import io.thimble.kvm.abi.KvmCaps;
 import io.thimble.kvm.abi.KvmIrqchipLayout;
 import io.thimble.kvm.abi.KvmPicStateLayout;
 import io.thimble.kvm.abi.KvmX86Constants;
@@ -119,6 +120,15 @@ class InterruptIT {
     @Test
     void a_message_to_an_apic_that_is_not_there_is_not_accepted() {
         assertThat(vm.vm().signalMsi(APIC_0 | 7 << 12, 0x43)).isFalse();
+    }
+
+    @Test
+    void the_upper_half_of_a_messages_address_names_apics_beyond_255() {
+        vm.vm().enableCap(KvmCaps.KVM_CAP_X2APIC_API, KvmX86Constants.KVM_X2APIC_API_USE_32BIT_IDS);
+
+        assertThat(vm.vm().signalMsi(APIC_0 | 0x100L << 32, 0x43)).isFalse();
+        assertThat(vm.vm().signalMsi(APIC_0, 0x44)).isTrue();
+        assertThat(InterruptGuest.take(vm)).isEqualTo(0x44);
     }
 
     @Test
