@@ -1,0 +1,136 @@
+package io.thimble.benchmarks;
+
+import io.thimble.vmm.MicroVm;
+import io.thimble.vmm.Timeline;
+import io.thimble.vmm.agent.CommandSegment;
+import io.thimble.vmm.spi.BundledGuest;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.ServiceLoader;
+
+/**
+ * Time from the start of the process (or of the VM, in a JVM that is warm) to a line that the guest's command prints, against
+ * QEMU's microvm with the same kernel, initial RAM disk and command. Run by {@code benchmarks/boot}.
+ */
+public final class BootBenchmark {
+    private static final String LINE = "benchmark-line";
+    private static final String COMMAND = "echo";
+    private static final long MEMORY = 256L << 20;
+    private static final String QEMU = "qemu-system-x86_64";
+
+    private BootBenchmark() {}
+
+    /** Takes the project's root folder and the number of rounds. */
+    public static void main(String[] arguments) throws IOException, InterruptedException {
+        Path root = Path.of(arguments[0]);
+        int rounds = Integer.parseInt(arguments[1]);
+        BundledGuest guest = ServiceLoader.load(BundledGuest.class).findFirst().orElseThrow();
+        Path initrd = initrdWithCommand(guest);
+        try {
+            List<String> qemu = List.of(
+                    QEMU,
+                    "-M",
+                    "microvm,acpi=off",
+                    "-accel",
+                    "kvm",
+                    "-cpu",
+                    "host,-arch-capabilities",
+                    "-m",
+                    "256M",
+                    "-nodefaults",
+                    "-no-user-config",
+                    "-no-reboot",
+                    "-display",
+                    "none",
+                    "-serial",
+                    "stdio",
+                    "-kernel",
+                    guest.kernel().toString(),
+                    "-initrd",
+                    initrd.toString(),
+                    "-append",
+                    guest.defaultCommandLine());
+            List<String> launcher = List.of(root.resolve("thimble").toString(), "run", "--", COMMAND, LINE);
+            measure(qemu, launcher, rounds);
+        } finally {
+            Files.delete(initrd);
+        }
+    }
+
+    private static Path initrdWithCommand(BundledGuest guest) throws IOException {
+        Path file = Files.createTempFile("benchmark", ".cpio");
+        try (OutputStream out = Files.newOutputStream(file)) {
+            long size = Files.copy(guest.initrd(), out);
+            out.write(new byte[(int) (-size & 3)]);
+            out.write(CommandSegment.of(List.of(COMMAND, LINE)).toBytes());
+        }
+        return file;
+    }
+
+    private static void measure(List<String> qemu, List<String> launcher, int rounds)
+            throws IOException, InterruptedException {
+        Series ofQemu = new Series("QEMU microvm, process start to line");
+        Series ofLauncher = new Series("./thimble run, process start to line");
+        Series ofWarmVm = new Series("next VM in a warm JVM, start() to line");
+        Series ofFirstRun = new Series("  of which start() to first KVM_RUN");
+        // Files into the page cache, the launcher's AOT cache, this JVM's code: not measured.
+        for (int i = 0; i < 3; i++) {
+            process(qemu);
+            process(launcher);
+            warmVm(new Series(""), new Series(""));
+        }
+        for (int i = 0; i < rounds; i++) {
+            ofQemu.add(process(qemu));
+            ofLauncher.add(process(launcher));
+            warmVm(ofWarmVm, ofFirstRun);
+        }
+        System.out.println(rounds + " rounds, interleaved; ratio to QEMU");
+        for (Series series : List.of(ofQemu, ofLauncher, ofWarmVm, ofFirstRun)) {
+            System.out.println(series.line(ofQemu));
+        }
+    }
+
+    private static void warmVm(Series toLine, Series toFirstRun) throws InterruptedException {
+        LineWatcher watcher = new LineWatcher(LINE);
+        long start = System.nanoTime();
+        try (MicroVm vm = MicroVm.builder()
+                .memory(MEMORY)
+                .command(COMMAND, LINE)
+                .console(watcher)
+                .start()) {
+            toLine.add(watcher.await() - start);
+            toFirstRun.add(vm.timeline().at(Timeline.FIRST_RUN).orElseThrow().toNanos());
+            vm.await();
+        }
+    }
+
+    private static long process(List<String> command) throws IOException, InterruptedException {
+        LineWatcher watcher = new LineWatcher(LINE);
+        long start = System.nanoTime();
+        Process process = new ProcessBuilder(new ArrayList<>(command))
+                .redirectErrorStream(true)
+                .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()))
+                .start();
+        try (InputStream output = process.getInputStream()) {
+            byte[] buffer = new byte[8192];
+            int n;
+            StringBuilder all = new StringBuilder();
+            while ((n = output.read(buffer)) > 0) {
+                watcher.write(buffer, 0, n);
+                all.append(new String(buffer, 0, n, java.nio.charset.StandardCharsets.ISO_8859_1));
+            }
+            if (!all.toString().contains(LINE)) {
+                throw new IllegalStateException(command.getFirst() + " did not print the line:\n" + all);
+            }
+        } finally {
+            process.destroyForcibly();
+            process.waitFor();
+        }
+        return watcher.await() - start;
+    }
+}
