@@ -50,24 +50,27 @@ class JnrOracleIT {
     }
 
     @Test
-    void supported_cpuid() {
+    void supported_and_emulated_cpuid() {
+        assertThat(withoutApicId(ours.kvm().supportedCpuid()))
+                .isEqualTo(withoutApicId(theirCpuid(KvmIoctls.KVM_GET_SUPPORTED_CPUID)))
+                .hasSizeGreaterThan(10);
+        assertThat(ours.kvm().emulatedCpuid()).isEqualTo(theirCpuid(KvmIoctls.KVM_GET_EMULATED_CPUID));
+    }
+
+    private List<CpuidEntry> theirCpuid(long request) {
         int capacity = 256;
         Pointer cpuid =
                 JnrKvm.allocate((int) (KvmCpuid2Layout.OFFSETOF_ENTRIES + capacity * KvmCpuidEntry2Layout.SIZEOF));
         cpuid.putInt(KvmCpuid2Layout.OFFSETOF_NENT, capacity);
-        assertThat(theirs.system(KvmIoctls.KVM_GET_SUPPORTED_CPUID, cpuid.address()))
-                .isZero();
+        assertThat(theirs.system(request, cpuid.address())).isZero();
         int[] words = new int[(int) KvmCpuidEntry2Layout.SIZEOF / Integer.BYTES];
-        List<CpuidEntry> expected = new ArrayList<>();
+        List<CpuidEntry> leaves = new ArrayList<>();
         for (int i = 0; i < cpuid.getInt(KvmCpuid2Layout.OFFSETOF_NENT); i++) {
             cpuid.get(KvmCpuid2Layout.OFFSETOF_ENTRIES + i * KvmCpuidEntry2Layout.SIZEOF, words, 0, words.length);
             // function, index, flags, eax, ebx, ecx, edx, three of padding
-            expected.add(new CpuidEntry(words[0], words[1], words[2], words[3], words[4], words[5], words[6]));
+            leaves.add(new CpuidEntry(words[0], words[1], words[2], words[3], words[4], words[5], words[6]));
         }
-
-        List<CpuidEntry> actual = ours.kvm().supportedCpuid();
-
-        assertThat(withoutApicId(actual)).isEqualTo(withoutApicId(expected)).hasSizeGreaterThan(10);
+        return leaves;
     }
 
     /** Leaves 1, 0xb, 0x1f and 0x8000001e tell the APIC id of the CPU that happens to run the call. */
