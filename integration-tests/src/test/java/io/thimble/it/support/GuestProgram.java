@@ -193,6 +193,11 @@ public final class GuestProgram {
 
     /** Writes the program to a file and returns it as something to start. */
     public GuestKernel in(Path directory) {
+        return in(directory, ADDRESS);
+    }
+
+    /** Likewise, loaded at an address of the caller's, which real-mode programs ignore. */
+    public GuestKernel in(Path directory, long address) {
         Path file;
         try {
             file = Files.createTempFile(directory, "program", ".bin");
@@ -202,8 +207,8 @@ public final class GuestProgram {
         }
         return switch (mode) {
             case REAL -> GuestKernel.realMode(file, SEGMENT, 0);
-            case PROTECTED -> GuestKernel.protectedMode(file, ADDRESS);
-            case LONG -> GuestKernel.longMode(file, ADDRESS);
+            case PROTECTED -> GuestKernel.protectedMode(file, address);
+            case LONG -> GuestKernel.longMode(file, address);
         };
     }
 }

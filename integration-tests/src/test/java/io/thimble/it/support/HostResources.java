@@ -7,6 +7,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -14,12 +15,13 @@ import java.util.stream.Stream;
  *
  * @param threads live platform threads named {@code thimble-*}
  * @param descriptors targets of open descriptors of kinds that VMs use: KVM's, eventfd, epoll, timerfd, memfd, and files of guests
- * @param mappings lines of {@code /proc/self/maps} of KVM's pages, and of anonymous memory from 16 MiB on without the JVM's own
+ * @param mappings KVM's pages by name, and lines of {@code /proc/self/maps} of memory advised to be huge pages: guests' as a rule, the
+ *     JVM's heap never (unless {@code -XX:+UseTransparentHugePages})
  * @param openDescriptors how many descriptors are open, of any kind
  */
 public record HostResources(
         List<String> threads, List<String> descriptors, List<String> mappings, int openDescriptors) {
-    private static final long BIG = 16L << 20;
+    private static final Pattern MAPPING = Pattern.compile("^[0-9a-f]+-[0-9a-f]+ ");
     private static final List<String> KINDS =
             List.of("kvm", "eventfd", "eventpoll", "timerfd", "memfd", "io_uring", "vmlinux", "initrd", "program");
 
@@ -42,13 +44,6 @@ public record HostResources(
                 targets.size());
     }
 
-    /** Returns whether nothing of a VM is there. */
-    public boolean isNothing() {
-        return threads.isEmpty()
-                && descriptors.stream().noneMatch(d -> d.contains("kvm") || d.contains("memfd"))
-                && mappings.stream().noneMatch(m -> m.contains("kvm"));
-    }
-
     private static List<String> descriptorTargets() {
         List<String> targets = new ArrayList<>();
         try (Stream<Path> entries = Files.list(Path.of("/proc/self/fd"))) {
@@ -65,23 +60,25 @@ public record HostResources(
         return targets;
     }
 
-    /** Guest memory is MAP_NORESERVE and private: it shows as rw-p without a name. The heap and stacks stay the same. */
     private static List<String> mappingLines() {
-        try (Stream<String> lines = Files.lines(Path.of("/proc/self/maps"))) {
-            return lines.filter(line -> line.contains("kvm") || isBigAnonymous(line))
-                    .map(line -> line.contains("kvm") ? line.substring(line.lastIndexOf(' ') + 1) : line)
-                    .sorted()
-                    .toList();
+        List<String> found = new ArrayList<>();
+        String mapping = "";
+        try (Stream<String> lines = Files.lines(Path.of("/proc/self/smaps"))) {
+            for (String line : (Iterable<String>) lines::iterator) {
+                if (MAPPING.matcher(line).find()) {
+                    mapping = line;
+                    if (line.contains("kvm")) {
+                        found.add(line.substring(line.lastIndexOf(' ') + 1));
+                    }
+                } else if (line.startsWith("VmFlags:") && line.contains(" hg")) {
+                    found.add(mapping);
+                }
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-    }
-
-    private static boolean isBigAnonymous(String line) {
-        String[] fields = line.split(" +");
-        String[] range = fields[0].split("-");
-        long size = Long.parseUnsignedLong(range[1], 16) - Long.parseUnsignedLong(range[0], 16);
-        return size >= BIG && fields.length == 5 && fields[1].equals("rw-p");
+        found.sort(null);
+        return found;
     }
 
     /** Returns a line of {@code /proc/self/status} that is in kB, for example {@code VmRSS}, in bytes. */

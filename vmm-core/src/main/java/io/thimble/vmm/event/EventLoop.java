@@ -34,6 +34,7 @@ public final class EventLoop {
     private final Queue<Runnable> tasks = new ArrayDeque<>(); // guarded by lock, as the two below
     private boolean stopping;
     private boolean ended;
+    private volatile Runnable atEnd = () -> {};
 
     /**
      * Creates a loop; {@link #start} starts it.
@@ -110,9 +111,20 @@ public final class EventLoop {
 
     /** Ends the loop after the tasks that are already posted. */
     public void stop() {
+        stop(() -> {});
+    }
+
+    /**
+     * Ends the loop after the tasks that are already posted.
+     *
+     * @param lastAct what the loop's thread does after it has closed its descriptors; not run if the loop was being
+     *     stopped already
+     */
+    public void stop(Runnable lastAct) {
         synchronized (lock) {
             if (!stopping) {
                 stopping = true;
+                atEnd = lastAct;
                 wakeUp.signal();
             }
         }
@@ -145,6 +157,7 @@ public final class EventLoop {
             }
         } finally {
             close();
+            atEnd.run();
         }
     }
 

@@ -175,7 +175,7 @@ public final class BufferedSerialOutput implements SerialOutput {
             stream.flush();
         } catch (IOException e) {
             fail(e);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             fail(new IOException("the console's stream threw " + e, e));
         }
     }

@@ -72,6 +72,8 @@ public final class SerialInputPump {
             }
         } catch (IOException e) {
             failure = e;
+        } catch (RuntimeException | Error e) {
+            failure = new IOException("the console's input stream threw " + e, e);
         }
     }
 }

@@ -69,7 +69,7 @@ final class Hardware {
         } catch (IOException e) {
             hardware.close(Duration.ZERO);
             throw new MicroVmException(Problem.BOOT_FILES, Messages.of(e), e);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             hardware.close(Duration.ZERO);
             throw e;
         }

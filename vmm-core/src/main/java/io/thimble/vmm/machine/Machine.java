@@ -1,6 +1,7 @@
 package io.thimble.vmm.machine;
 
 import io.thimble.linux.LinuxException;
+import io.thimble.linux.abi.Errnos;
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
 import io.thimble.vmm.MachineConfig;
@@ -22,6 +23,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The life of a VM.
@@ -37,6 +40,11 @@ import org.jspecify.annotations.Nullable;
  * </ol>
  */
 public final class Machine {
+    /** A class of its own, so that a start does not wait for the logger's set-up. */
+    private static final class Log {
+        static final Logger LOG = LoggerFactory.getLogger(Machine.class);
+    }
+
     private static final Duration CONSOLE_DRAIN = Duration.ofSeconds(2);
 
     /** How the VM ends; the first one counts. */
@@ -84,46 +92,76 @@ public final class Machine {
 
     /** See {@link io.thimble.vmm.MicroVm#start}. */
     public void start() {
+        Throwable failure;
         lifeLock.lock();
         try {
             if (state != VmState.CREATED) {
                 throw new IllegalStateException(name() + " is " + state + ": a VM starts once");
             }
             timeline.begin();
-            EventLoop newLoop = null;
-            Hardware newHardware;
-            try {
-                newLoop = new EventLoop("thimble-" + name() + "-io", this::loopFailed);
-                newHardware = Hardware.build(config, events, timeline);
-            } catch (RuntimeException | Error e) {
-                if (newLoop != null) {
-                    newLoop.discard();
-                }
-                enter(VmState.STOPPED);
-                stopped.countDown();
-                readyOrEnded.countDown();
-                if (e instanceof LinuxException linux) {
-                    throw new MicroVmException(Problem.HOST, Messages.of(linux), linux);
-                }
-                throw e;
-            }
-            hardware = newHardware;
-            loop = newLoop;
+            Hardware built = build();
             enter(VmState.RUNNING);
-            newLoop.start();
-            startVcpus(newHardware);
+            failure = startVcpus(built);
         } finally {
             lifeLock.unlock();
         }
+        if (failure != null) {
+            close();
+            throw refused(failure);
+        }
     }
 
-    private void startVcpus(Hardware newHardware) {
+    /** Makes everything but the vCPUs' threads; if that fails, the VM is STOPPED and holds nothing. */
+    private Hardware build() {
+        EventLoop newLoop = null;
+        Hardware newHardware = null;
         try {
-            newHardware.vcpus().forEach(Vcpu::start);
-        } catch (OutOfMemoryError e) {
+            newLoop = new EventLoop("thimble-" + name() + "-io", this::loopFailed);
+            newHardware = Hardware.build(config, events, timeline);
+            newLoop.start();
+            hardware = newHardware;
+            loop = newLoop;
+            return newHardware;
+        } catch (RuntimeException | Error e) {
+            if (newHardware != null) {
+                newHardware.close(Duration.ZERO);
+            }
+            if (newLoop != null) {
+                newLoop.discard();
+            }
+            enter(VmState.STOPPED);
+            stopped.countDown();
+            readyOrEnded.countDown();
+            throw refused(e);
+        }
+    }
+
+    /** Tells by which exception a start fails because of {@code e}; rethrows what is not the host's doing. */
+    private static RuntimeException refused(Throwable e) {
+        if (e instanceof LinuxException linux) {
+            String remedy = linux.errno() == Errnos.EMFILE ? " - raise the limit of open files (ulimit -n)" : "";
+            return new MicroVmException(Problem.HOST, linux.getMessage() + remedy, linux);
+        }
+        if (e instanceof OutOfMemoryError) {
+            return new MicroVmException(
+                    Problem.HOST,
+                    e.getMessage() + " - raise the limit of processes (ulimit -u, pids cgroup) or give the JVM more",
+                    e);
+        }
+        if (e instanceof Error error) {
+            throw error;
+        }
+        return (RuntimeException) e;
+    }
+
+    /** Starts the vCPUs' threads; returns what prevented it, with the VM's end under way, or null. */
+    private @Nullable Throwable startVcpus(Hardware built) {
+        try {
+            built.vcpus().forEach(Vcpu::start);
+            return null;
+        } catch (RuntimeException | Error e) {
             terminate(Ending.of(ExitReason.CRASH, "no thread for a vCPU: " + e.getMessage()));
-            throw new MicroVmException(
-                    Problem.HOST, "no thread for a vCPU - raise the limit of processes (ulimit -u, pids cgroup)", e);
+            return e;
         }
     }
 
@@ -170,7 +208,7 @@ public final class Machine {
     /** See {@link io.thimble.vmm.MicroVm#stop}. */
     public ExitReport stop(Duration deadline) throws InterruptedException {
         requireStarted();
-        long end = System.nanoTime() + deadline.toNanos();
+        long end = System.nanoTime() + nanos(deadline);
         if (askToPowerOff(deadline)) {
             Optional<ExitReport> early = await(deadline.dividedBy(2));
             if (early.isPresent()) {
@@ -199,7 +237,7 @@ public final class Machine {
             }
             boolean agent = running.board().control().isOpen();
             if (agent) {
-                running.board().control().requestShutdown(StopAction.POWER_OFF, deadline.dividedBy(4));
+                running.board().control().requestShutdown(StopAction.POWER_OFF, Duration.ofNanos(nanos(deadline) / 4));
             } else {
                 running.board().acpiPm().pressPowerButton();
             }
@@ -228,15 +266,31 @@ public final class Machine {
     public ExitReport await() throws InterruptedException {
         requireStarted();
         stopped.await();
+        joinLoop();
         return requireReport();
     }
 
     /** See {@link io.thimble.vmm.MicroVm#await(Duration)}. */
     public Optional<ExitReport> await(Duration deadline) throws InterruptedException {
         requireStarted();
-        return stopped.await(deadline.toNanos(), TimeUnit.NANOSECONDS)
-                ? Optional.of(requireReport())
-                : Optional.empty();
+        if (!stopped.await(nanos(deadline), TimeUnit.NANOSECONDS)) {
+            return Optional.empty();
+        }
+        joinLoop();
+        return Optional.of(requireReport());
+    }
+
+    /** Returns a deadline in nanoseconds: those too far off are some 292 years, those in the past are now. */
+    private static long nanos(Duration deadline) {
+        return Math.max(0, TimeUnit.NANOSECONDS.convert(deadline));
+    }
+
+    /** Waits until the loop's thread, which has no more to do, is gone. */
+    private void joinLoop() throws InterruptedException {
+        EventLoop ended = loop;
+        if (ended != null) {
+            ended.thread().join();
+        }
     }
 
     private void requireStarted() {
@@ -255,7 +309,7 @@ public final class Machine {
 
     /** See {@link io.thimble.vmm.MicroVm#awaitReady}. */
     public boolean awaitReady(Duration deadline) throws InterruptedException {
-        return readyOrEnded.await(deadline.toNanos(), TimeUnit.NANOSECONDS) && events.isReady();
+        return readyOrEnded.await(nanos(deadline), TimeUnit.NANOSECONDS) && events.isReady();
     }
 
     /** See {@link io.thimble.vmm.MicroVm#type}. */
@@ -288,11 +342,11 @@ public final class Machine {
 
     /** See {@link io.thimble.vmm.MicroVm#statistics}. */
     public VmStatistics statistics() {
+        Hardware running = hardware; // read first: the teardown clears it after the last statistics are there
         VmStatistics last = lastStatistics;
         if (last != null) {
             return last;
         }
-        Hardware running = hardware;
         return running == null ? new VmStatistics(Map.of(), 0, 0, 0, 0) : statistics(running);
     }
 
@@ -319,6 +373,7 @@ public final class Machine {
         while (true) {
             try {
                 stopped.await();
+                joinLoop();
                 break;
             } catch (InterruptedException e) {
                 interrupted = true;
@@ -365,10 +420,14 @@ public final class Machine {
         }
     }
 
-    /** Runs on the loop's thread. */
+    /** Runs on the loop's thread. Whatever fails here, the VM ends. */
     private void tearDown(Ending decided, Hardware running, EventLoop runningLoop) {
-        running.vcpus().forEach(Vcpu::awaitEnd);
-        running.close(CONSOLE_DRAIN);
+        try {
+            running.vcpus().forEach(Vcpu::awaitEnd);
+            running.close(CONSOLE_DRAIN);
+        } catch (RuntimeException | Error e) {
+            Log.LOG.error("{}: a part of the VM could not be given back", name(), e);
+        }
         lastStatistics = statistics(running);
         timeline.mark("ended");
         ExitReport finished = new ExitReport(
@@ -378,7 +437,11 @@ public final class Machine {
                 decided.debugExitCode,
                 decided.registers,
                 running.board().lastConsoleLines());
-        runningLoop.stop();
+        runningLoop.stop(() -> finish(finished));
+    }
+
+    /** The last act of the loop's thread, after its descriptors are closed. */
+    private void finish(ExitReport finished) {
         lifeLock.lock();
         try {
             report = finished;

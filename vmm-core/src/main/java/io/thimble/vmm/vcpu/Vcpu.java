@@ -88,6 +88,10 @@ public final class Vcpu {
         Signals.installKickHandler();
         lock.lock();
         try {
+            if (wanted == Wanted.END) {
+                return; // whoever ended it may have freed it: awaitEnd does not wait for a thread that was never
+                // started
+            }
             thread.start();
             started = true;
         } finally {
