@@ -16,12 +16,12 @@ import java.util.regex.Pattern;
  * VM), and the cost of one more. Run by {@code benchmarks/memory}.
  */
 public final class MemoryBenchmark {
-    /** A size that no other mapping of the process has, by which guest memory is told apart in /proc/self/smaps. */
-    private static final long MEMORY = 131L << 20;
+    private static final long MEMORY = 128L << 20;
 
-    private static final long GUEST_MAPPING_KIB = MEMORY / 1024 + 2048;
-    private static final Pattern HEADER = Pattern.compile("^([0-9a-f]+)-([0-9a-f]+) .*");
     private static final Pattern RSS = Pattern.compile("^Rss: +(\\d+) kB");
+
+    /** Guest memory is what is not to be dumped ({@code MADV_DONTDUMP}) and anonymous; vCPU pages are shared files. */
+    private static final Pattern GUEST_FLAGS = Pattern.compile("^VmFlags: rd wr mr mw me .*\\bdd\\b.*");
 
     private MemoryBenchmark() {}
 
@@ -58,18 +58,16 @@ public final class MemoryBenchmark {
     /** Returns KiB. */
     private static long residentWithoutGuests() throws IOException {
         long total = 0;
-        boolean guest = false;
+        long mapping = 0;
         long guests = 0;
         for (String line : Files.readAllLines(Path.of("/proc/self/smaps"))) {
-            Matcher header = HEADER.matcher(line);
             Matcher rss = RSS.matcher(line);
-            if (header.matches()) {
-                long kib = (Long.parseUnsignedLong(header.group(2), 16) - Long.parseUnsignedLong(header.group(1), 16))
-                        / 1024;
-                guest = kib == GUEST_MAPPING_KIB;
-                guests += guest ? 1 : 0;
-            } else if (rss.lookingAt() && !guest) {
-                total += Long.parseLong(rss.group(1));
+            if (rss.lookingAt()) {
+                mapping = Long.parseLong(rss.group(1));
+                total += mapping;
+            } else if (GUEST_FLAGS.matcher(line).matches()) {
+                total -= mapping;
+                guests++;
             }
         }
         if (guests == 0) {

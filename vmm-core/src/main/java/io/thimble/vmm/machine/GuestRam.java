@@ -56,6 +56,8 @@ final class GuestRam implements AutoCloseable {
     /** Maps memory whose address is a multiple of a huge page, as the guest-physical address is: KVM needs both. */
     private MemorySegment map(long length, boolean hugePages, boolean prefault) {
         MemorySegment mapping = Mman.anonymous(arena, length + HUGE_PAGE);
+        // Keeps the guest's memory, which is large and not ours to publish, out of core dumps of the JVM.
+        long _ = Mman.advise(mapping, MmanConstants.MADV_DONTDUMP);
         long skip = -mapping.address() & (HUGE_PAGE - 1);
         MemorySegment region = mapping.asSlice(skip, length);
         if (hugePages) {
