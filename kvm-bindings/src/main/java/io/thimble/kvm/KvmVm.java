@@ -18,11 +18,14 @@ import io.thimble.kvm.abi.KvmUserspaceMemoryRegion2Layout;
 import io.thimble.kvm.abi.KvmUserspaceMemoryRegionLayout;
 import io.thimble.linux.EventFd;
 import io.thimble.linux.Fd;
+import io.thimble.linux.Mman;
 import io.thimble.linux.Syscall;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * A virtual machine: its memory slots, interrupt controllers and vCPUs (api.rst, "VM ioctls").
@@ -34,6 +37,9 @@ import java.util.List;
 public final class KvmVm implements AutoCloseable {
     private final Kvm kvm;
     private final Fd fd;
+
+    /** Bytes of each slot, so that the kernel is never given a bitmap that is too small for its slot. */
+    private final Map<Integer, Long> slotSizes = new ConcurrentHashMap<>();
 
     /** The in-kernel IOAPIC's pins, whose levels are encoded once so that {@link #irqLine} does not allocate. */
     private static final int ENCODED_LINES = 24;
@@ -109,6 +115,7 @@ public final class KvmVm implements AutoCloseable {
             region.set(ValueLayout.JAVA_LONG, KvmUserspaceMemoryRegionLayout.OFFSETOF_MEMORY_SIZE, memorySize);
             region.set(ValueLayout.JAVA_LONG, KvmUserspaceMemoryRegionLayout.OFFSETOF_USERSPACE_ADDR, userspaceAddr);
             ioctl("KVM_SET_USER_MEMORY_REGION of slot " + slot, KvmIoctls.KVM_SET_USER_MEMORY_REGION, region);
+            slotSizes.put(slot, memorySize);
         }
     }
 
@@ -140,6 +147,7 @@ public final class KvmVm implements AutoCloseable {
                     guestMemfdOffset);
             region.set(ValueLayout.JAVA_INT, KvmUserspaceMemoryRegion2Layout.OFFSETOF_GUEST_MEMFD, guestMemfd);
             ioctl("KVM_SET_USER_MEMORY_REGION2 of slot " + slot, KvmIoctls.KVM_SET_USER_MEMORY_REGION2, region);
+            slotSizes.put(slot, memorySize);
         }
     }
 
@@ -321,9 +329,11 @@ public final class KvmVm implements AutoCloseable {
      * Fetches which pages of a slot the guest has written ({@code KVM_GET_DIRTY_LOG}) and, unless manual protection is
      * enabled, forgets them. The slot needs {@code KVM_MEM_LOG_DIRTY_PAGES}.
      *
-     * @param bitmap one bit a page, a multiple of 64 bits
+     * @param bitmap one bit a page, rounded up to a multiple of 64 bits
+     * @throws IllegalArgumentException if it is smaller than the slot needs
      */
     public void getDirtyLog(int slot, MemorySegment bitmap) {
+        checkBitmap(bitmap, slotSizes.getOrDefault(slot, 0L) / Mman.PAGE_SIZE);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment log = arena.allocate(KvmDirtyLogLayout.SIZEOF, Long.BYTES);
             log.set(ValueLayout.JAVA_INT, KvmDirtyLogLayout.OFFSETOF_SLOT, slot);
@@ -339,6 +349,7 @@ public final class KvmVm implements AutoCloseable {
      * @param numPages a multiple of 64, unless it reaches the slot's end
      */
     public void clearDirtyLog(int slot, long firstPage, int numPages, MemorySegment bitmap) {
+        checkBitmap(bitmap, Integer.toUnsignedLong(numPages));
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment log = arena.allocate(KvmClearDirtyLogLayout.SIZEOF, Long.BYTES);
             log.set(ValueLayout.JAVA_INT, KvmClearDirtyLogLayout.OFFSETOF_SLOT, slot);
@@ -346,6 +357,14 @@ public final class KvmVm implements AutoCloseable {
             log.set(ValueLayout.JAVA_LONG, KvmClearDirtyLogLayout.OFFSETOF_FIRST_PAGE, firstPage);
             log.set(ValueLayout.JAVA_LONG, KvmClearDirtyLogLayout.OFFSETOF_DIRTY_BITMAP, bitmap.address());
             ioctl("KVM_CLEAR_DIRTY_LOG of slot " + slot, KvmIoctls.KVM_CLEAR_DIRTY_LOG, log);
+        }
+    }
+
+    private static void checkBitmap(MemorySegment bitmap, long pages) {
+        long needed = (pages + Long.SIZE - 1) / Long.SIZE * Long.BYTES;
+        if (bitmap.byteSize() < needed) {
+            throw new IllegalArgumentException(
+                    "a dirty log of " + pages + " pages needs " + needed + " bytes, not " + bitmap.byteSize());
         }
     }
 

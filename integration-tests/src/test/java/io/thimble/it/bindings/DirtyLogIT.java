@@ -8,6 +8,7 @@ import io.thimble.kvm.KvmException;
 import io.thimble.kvm.abi.KvmCaps;
 import io.thimble.kvm.abi.KvmConstants;
 import io.thimble.linux.Mman;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.BitSet;
@@ -86,6 +87,19 @@ class DirtyLogIT {
         assertThat(dirty()).isEqualTo(pages(63, 255));
         write(32);
         assertThat(dirty()).isEqualTo(pages(32, 63, 255));
+    }
+
+    @Test
+    void refuses_a_bitmap_that_the_kernel_would_write_beyond() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment small = arena.allocate(bitmap.byteSize() - Long.BYTES, Long.BYTES);
+            assertThatThrownBy(() -> vm.vm().getDirtyLog(0, small))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("256 pages");
+            assertThatThrownBy(() -> vm.vm().clearDirtyLog(0, 0, 320, small))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("320 pages");
+        }
     }
 
     @Test
