@@ -1,0 +1,228 @@
+package io.thimble.cli;
+
+import io.thimble.cli.RunOptions.Talk;
+import io.thimble.linux.LinuxException;
+import io.thimble.linux.Terminal;
+import io.thimble.linux.Terminal.WindowSize;
+import io.thimble.vmm.ConsoleMode;
+import io.thimble.vmm.ExitReport;
+import io.thimble.vmm.GuestKernel;
+import io.thimble.vmm.MicroVm;
+import io.thimble.vmm.MicroVmBuilder;
+import java.io.FileDescriptor;
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
+import java.io.InputStream;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * {@code thimble run}: one VM on this process's standard streams.
+ *
+ * <p>If standard input and output are terminals, the guest's console is one as well, and this one is in raw mode until the
+ * end, whatever that is: the normal end and signals are covered by a shutdown hook. Otherwise bytes pass as they are.
+ */
+final class RunCommand {
+    /** What a shell tells of a program that a closed pipe ended: 128 + SIGPIPE. */
+    private static final int BROKEN_PIPE = 141;
+
+    private static final int STDIN = 0;
+    private static final int STDOUT = 1;
+    private static final Duration WINDOW_POLL = Duration.ofMillis(250);
+    private static final Duration LAST_MOMENT = Duration.ofSeconds(3);
+    /** A shell that takes its commands from a stream: no prompt, no line editing. */
+    private static final List<String> BATCH_SHELL = List.of("/bin/sh", "+i");
+
+    private final RunOptions options;
+    private final boolean interactive;
+    private final ConsoleOutput output;
+    private volatile @Nullable MicroVm vm;
+    private volatile @Nullable Terminal terminal;
+    private volatile boolean outputBroken;
+    private volatile boolean shuttingDown;
+    private long startCalled;
+
+    RunCommand(RunOptions options) {
+        this.options = options;
+        this.interactive = Terminal.isTerminal(STDIN) && Terminal.isTerminal(STDOUT);
+        this.output = new ConsoleOutput(new FileOutputStream(FileDescriptor.out), this::outputBroke);
+    }
+
+    /** Runs the VM and returns the exit status. */
+    int run() throws InterruptedException {
+        MicroVm newVm = builder().build();
+        vm = newVm;
+        Runtime.getRuntime().addShutdownHook(new Thread(this::atExit, "thimble-exit"));
+        if (interactive && options.talk != Talk.QUIET) {
+            System.err.println("thimble: Ctrl-] x ends the VM");
+        }
+        startCalled = System.nanoTime();
+        start(newVm);
+        if (interactive) {
+            terminal = Terminal.makeRaw(STDIN);
+        }
+        ExitReport report = interactive ? awaitWithWindow(newVm) : newVm.await();
+        restoreTerminal();
+        return finish(newVm, report);
+    }
+
+    private void start(MicroVm newVm) {
+        if (options.talk == Talk.QUIET) {
+            newVm.start();
+            return;
+        }
+        try (Progress _ = new Progress(() -> sayWhatTakesSoLong(newVm))) {
+            newVm.start();
+        }
+    }
+
+    private static void sayWhatTakesSoLong(MicroVm starting) {
+        boolean opening = starting.timeline().marks().isEmpty();
+        System.err.println(
+                "thimble: " + (opening ? "unpacking the guest's kernel, once" : "setting the VM up") + " ...");
+    }
+
+    private MicroVmBuilder builder() {
+        MicroVmBuilder builder = MicroVm.builder()
+                .vcpus(options.vcpus)
+                .memory(options.memory)
+                .acpi(options.acpi)
+                .prefault(options.prefault)
+                .console(output)
+                .consoleInput(input());
+        if (options.name != null) {
+            builder.name(options.name);
+        }
+        if (options.kernel != null) {
+            Path kernel = path("--kernel", options.kernel);
+            builder.kernel(options.pvh ? GuestKernel.pvh(kernel) : GuestKernel.file(kernel));
+        }
+        if (options.noInitrd) {
+            builder.noInitrd();
+        } else if (options.initrd != null) {
+            builder.initrd(path("--initrd", options.initrd));
+        }
+        options.append.forEach(builder::append);
+        return guest(builder);
+    }
+
+    private MicroVmBuilder guest(MicroVmBuilder builder) {
+        List<String> command = options.command;
+        if (interactive) {
+            String terminalType = System.getenv("TERM");
+            if (terminalType != null) {
+                builder.environment("TERM", terminalType);
+            }
+            Terminal.windowSize(STDOUT).ifPresent(size -> builder.windowSize(size.rows(), size.columns()));
+        } else if (options.hasAgent()) {
+            builder.consoleMode(ConsoleMode.STREAM);
+            if (command.isEmpty()) {
+                command = BATCH_SHELL;
+            }
+        }
+        options.environment.forEach(builder::environment);
+        if (options.hostname != null) {
+            builder.hostname(options.hostname);
+        }
+        if (options.directory != null) {
+            builder.directory(options.directory);
+        }
+        return builder.command(command);
+    }
+
+    private static Path path(String option, String text) {
+        try {
+            return Path.of(text);
+        } catch (InvalidPathException e) {
+            throw new UsageException(option + ": " + e.getReason());
+        }
+    }
+
+    private InputStream input() {
+        InputStream keys = new FileInputStream(FileDescriptor.in);
+        return interactive ? new EscapeInput(keys, this::kill) : keys;
+    }
+
+    private void kill() {
+        MicroVm running = vm;
+        if (running != null) {
+            running.kill();
+        }
+    }
+
+    private void outputBroke() {
+        outputBroken = true;
+        kill();
+    }
+
+    /** Waits for the end; meanwhile tells the guest when the terminal's window has changed. */
+    private static ExitReport awaitWithWindow(MicroVm running) throws InterruptedException {
+        Optional<WindowSize> known = Terminal.windowSize(STDOUT);
+        while (true) {
+            Optional<ExitReport> report = running.await(WINDOW_POLL);
+            if (report.isPresent()) {
+                return report.get();
+            }
+            Optional<WindowSize> now = Terminal.windowSize(STDOUT);
+            if (!now.equals(known)) {
+                known = now;
+                now.ifPresent(size -> resize(running, size));
+            }
+        }
+    }
+
+    private static void resize(MicroVm running, WindowSize size) {
+        try {
+            running.setWindowSize(size.rows(), size.columns());
+        } catch (IllegalStateException _) {
+            // It has ended since; the next await says how.
+        }
+    }
+
+    private int finish(MicroVm ended, ExitReport report) {
+        if (options.timeline) {
+            System.err.print(BootTimeline.text(startCalled, ended.timeline(), output.firstByte()));
+        }
+        if (options.talk == Talk.VERBOSE) {
+            System.err.println("thimble: " + report.describe() + System.lineSeparator() + ended.statistics());
+        }
+        if (outputBroken) {
+            return BROKEN_PIPE;
+        }
+        String explanation = ExitStatus.explain(report);
+        if (!explanation.isEmpty() && !shuttingDown) {
+            System.err.println("thimble: " + explanation);
+        }
+        return ExitStatus.of(report);
+    }
+
+    /** However this process ends: leaves the terminal as it was, and no VM behind. */
+    private void atExit() {
+        shuttingDown = true;
+        kill();
+        restoreTerminal();
+        MicroVm ending = vm;
+        try {
+            if (ending != null && terminal != null) {
+                Optional<ExitReport> _ = ending.await(LAST_MOMENT);
+            }
+        } catch (InterruptedException _) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void restoreTerminal() {
+        Terminal raw = terminal;
+        if (raw != null) {
+            try {
+                raw.restore();
+            } catch (LinuxException _) {
+                // It was hung up: there is nothing left to restore.
+            }
+        }
+    }
+}

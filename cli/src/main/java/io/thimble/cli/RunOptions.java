@@ -1,0 +1,55 @@
+package io.thimble.cli;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** What {@code thimble run} was asked for, as {@link RunParser} read it. */
+final class RunOptions {
+    /** How much the launcher itself says on the standard error stream. */
+    enum Talk {
+        QUIET,
+        NORMAL,
+        VERBOSE
+    }
+
+    int vcpus = 1;
+    /** Bytes. */
+    long memory = 256L << 20;
+
+    @Nullable
+    String kernel;
+
+    boolean pvh;
+
+    @Nullable
+    String initrd;
+
+    boolean noInitrd;
+    final List<String> append = new ArrayList<>();
+    boolean acpi = true;
+    boolean prefault;
+
+    @Nullable
+    String name;
+
+    final Map<String, String> environment = new LinkedHashMap<>();
+
+    @Nullable
+    String hostname;
+
+    @Nullable
+    String directory;
+
+    boolean timeline;
+    Talk talk = Talk.NORMAL;
+    boolean help;
+    List<String> command = List.of();
+
+    /** Tells whether the bundled guest agent runs in this guest, as far as that can be known. */
+    boolean hasAgent() {
+        return initrd == null && !noInitrd;
+    }
+}

@@ -1,0 +1,2 @@
+/** What the launcher does with log events. */
+package io.thimble.cli.log;
