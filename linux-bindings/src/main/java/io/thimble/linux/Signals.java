@@ -1,6 +1,6 @@
 package io.thimble.linux;
 
-import io.thimble.linux.abi.Errnos;
+import io.thimble.linux.abi.SignalConstants;
 import io.thimble.linux.abi.Syscalls;
 import java.lang.foreign.Arena;
 import java.lang.foreign.Linker;
@@ -18,9 +18,10 @@ import java.lang.invoke.MethodHandle;
  */
 public final class Signals {
     /**
-     * SIGRTMIN + 8 as the C library counts (it keeps 32 and 33). HotSpot uses SIGUSR2, NIO uses SIGRTMAX - 2.
+     * SIGURG: the kernel never drops it, as it does a real-time signal when the user's queue of them is full
+     * ({@code RLIMIT_SIGPENDING}); one that strays is ignored by default; neither HotSpot nor NIO uses it.
      */
-    public static final int KICK = 42;
+    public static final int KICK = SignalConstants.SIGURG;
 
     /** glibc's and musl's struct sigaction: handler 8, mask 128, flags 4 (padded), restorer 8. */
     private static final int SIGACTION_SIZE = 152;
@@ -73,14 +74,13 @@ public final class Signals {
      * Sends {@link #KICK} to a thread of this process (tgkill(2)), with its handler installed. The caller knows that
      * the thread has not ended: its id could belong to another thread by then.
      *
-     * <p>The kernel drops a signal when the user has too many queued ({@code RLIMIT_SIGPENDING}), and one that comes
-     * before the thread blocks does not interrupt it: who waits for the effect sets a flag first and kicks again.
+     * <p>A signal that comes before the thread blocks does not interrupt it: who waits for the effect first sets what the
+     * thread or the kernel looks at before it blocks ({@code immediate_exit}).
      */
     public static void kick(int threadId) {
         installKickHandler();
-        long result = Syscall.call(Syscalls.SYS_tgkill, ProcessHandle.current().pid(), threadId, KICK);
-        if (result < 0 && result != -Errnos.EAGAIN) {
-            throw new LinuxException("tgkill of thread " + threadId, (int) -result);
-        }
+        LinuxException.check(
+                "tgkill of thread " + threadId,
+                Syscall.call(Syscalls.SYS_tgkill, ProcessHandle.current().pid(), threadId, KICK));
     }
 }
