@@ -17,6 +17,7 @@ import io.thimble.vmm.boot.KernelImage;
 import io.thimble.vmm.boot.MemoryNeeds;
 import io.thimble.vmm.spi.BundledGuest;
 import java.io.IOException;
+import java.util.Optional;
 import java.util.ServiceLoader;
 
 /**
@@ -91,13 +92,18 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         };
     }
 
+    /** Looked for once: a look-up reads every jar. */
+    private static final class Bundled {
+        static final Optional<BundledGuest> GUEST = ServiceLoader.load(
+                        BundledGuest.class, BundledGuest.class.getClassLoader())
+                .findFirst();
+    }
+
     private static BundledGuest bundledGuest() {
-        return ServiceLoader.load(BundledGuest.class, BundledGuest.class.getClassLoader())
-                .findFirst()
-                .orElseThrow(() -> new MicroVmException(
-                        Problem.BOOT_FILES,
-                        "no bundled guest is on the class path or module path: add io.thimble:thimble-guest-linux"
-                                + " (io.thimble:microvm brings it), or name a kernel and an initial RAM disk"));
+        return Bundled.GUEST.orElseThrow(() -> new MicroVmException(
+                Problem.BOOT_FILES,
+                "no bundled guest is on the class path or module path: add io.thimble:thimble-guest-linux"
+                        + " (io.thimble:microvm brings it), or name a kernel and an initial RAM disk"));
     }
 
     private static CommandSegment commandSegment(MachineConfig.GuestCommand guest, ConsoleMode mode) {
