@@ -10,6 +10,7 @@ import io.thimble.vmm.MicroVmException.Problem;
 import io.thimble.vmm.Timeline;
 import io.thimble.vmm.VmState;
 import io.thimble.vmm.VmStatistics;
+import io.thimble.vmm.agent.ControlChannel;
 import io.thimble.vmm.agent.StopAction;
 import io.thimble.vmm.event.EventLoop;
 import io.thimble.vmm.vcpu.Vcpu;
@@ -209,13 +210,12 @@ public final class Machine {
     public ExitReport stop(Duration deadline) throws InterruptedException {
         requireStarted();
         long end = System.nanoTime() + nanos(deadline);
-        if (askToPowerOff(deadline)) {
-            Optional<ExitReport> early = await(deadline.dividedBy(2));
-            if (early.isPresent()) {
-                return early.get();
-            }
-            pressPowerButtonIfAlive();
+        askToPowerOff(deadline);
+        Optional<ExitReport> early = await(deadline.dividedBy(2));
+        if (early.isPresent()) {
+            return early.get();
         }
+        pressPowerButtonIfAlive();
         Optional<ExitReport> obeyed = await(Duration.ofNanos(Math.max(0, end - System.nanoTime())));
         if (obeyed.isPresent()) {
             return obeyed.get();
@@ -224,24 +224,26 @@ public final class Machine {
         return await();
     }
 
-    /** Asks by the agent where there is one, else by the power button; returns whether it was the agent. */
-    private boolean askToPowerOff(Duration deadline) {
+    /**
+     * Asks by the agent; where there is none, or none yet, by the power button too. An agent that comes later gets the
+     * request then, while a kernel that is still booting forgets the button.
+     */
+    private void askToPowerOff(Duration deadline) {
         lifeLock.lock();
         try {
             Hardware running = hardware;
             if (running == null || state == VmState.STOPPED) {
-                return false;
+                return;
             }
             if (state == VmState.PAUSED) {
                 resume();
             }
-            boolean agent = running.board().control().isOpen();
-            if (agent) {
-                running.board().control().requestShutdown(StopAction.POWER_OFF, Duration.ofNanos(nanos(deadline) / 4));
-            } else {
+            ControlChannel agent = running.board().control();
+            boolean open = agent.isOpen();
+            agent.requestShutdown(StopAction.POWER_OFF, Duration.ofNanos(nanos(deadline) / 4));
+            if (!open) {
                 running.board().acpiPm().pressPowerButton();
             }
-            return agent;
         } finally {
             lifeLock.unlock();
         }
@@ -477,6 +479,10 @@ public final class Machine {
 
     void ready() {
         readyOrEnded.countDown();
+        Hardware running = hardware;
+        if (running != null) {
+            running.board().commandRuns();
+        }
         listeners.add(l -> l.ready());
     }
 
