@@ -53,7 +53,7 @@ public final class LinuxGuest implements BundledGuest {
 
     /**
      * {@inheritDoc} The console is the first serial port; a panic resets at once; {@code reboot=k} resets through the keyboard
-     * controller, which tells it from a crash; page-table isolation is off because nothing else shares the guest's kernel.
+     * controller, which tells it from a crash.
      */
     @Override
     public String defaultCommandLine() {
