@@ -9,7 +9,7 @@ launcher_says() {
 launcher_maven() {
   local root=$1 log=$2
   shift 2
-  "$root/mvnw" -B "$@" -f "$root/pom.xml" -pl cli -am package -Dmaven.test.skip=true -Dspotless.check.skip=true -Djacoco.skip=true >"$log" 2>&1
+  "$root/mvnw" -B "$@" -f "$root/pom.xml" -pl cli -am package -Dmaven.test.skip=true -Dspotless.check.skip=true -Djacoco.skip=true </dev/null >"$log" 2>&1
 }
 
 # Builds the launcher in checkout $1 and writes the record $2, which ./thimble reads: jdk, class_path, aot_cache, user_java_home.

@@ -14,6 +14,7 @@
 
 #include "buttons.h"
 #include "command.h"
+#include "relay.h"
 #include "report.h"
 #include "segment.h"
 #include "system.h"
@@ -84,6 +85,8 @@ static void on_request(uint8_t type, const uint8_t *payload, size_t length) {
     } else if (type == FRAME_WINDOW_SIZE && length >= 4 && agent.console >= 0) {
         struct winsize size = {.ws_row = get_u16(payload), .ws_col = get_u16(payload + 2)};
         ioctl(agent.console, TIOCSWINSZ, &size);
+    } else if (type == FRAME_INPUT_END && length >= 8) {
+        relay_end(get_u64(payload));
     }
 }
 
@@ -141,7 +144,7 @@ static int open_signals(void) {
 
 // Returns when no process is left, or when the deadline for killing them has passed.
 static void loop(int signals) {
-    struct pollfd fds[2 + BUTTONS_MAX_FDS];
+    struct pollfd fds[3 + BUTTONS_MAX_FDS];
     for (bool left = reap(); left || agent.phase == RUNNING; left = reap()) {
         int timeout = NEVER;
         if (agent.phase != RUNNING) {
@@ -158,8 +161,9 @@ static void loop(int signals) {
         }
         fds[0] = (struct pollfd){.fd = signals, .events = POLLIN};
         fds[1] = (struct pollfd){.fd = control_fd(), .events = POLLIN};
-        int buttons = agent.is_init ? buttons_poll(fds + 2) : 0;
-        if (poll(fds, (nfds_t)(2 + buttons), timeout) <= 0)
+        relay_poll(&fds[2]);
+        int buttons = agent.is_init ? buttons_poll(fds + 3) : 0;
+        if (poll(fds, (nfds_t)(3 + buttons), timeout) <= 0)
             continue;
         struct signalfd_siginfo info;
         if (fds[0].revents) {
@@ -169,7 +173,8 @@ static void loop(int signals) {
         if (fds[1].revents)
             control_read(on_request);
         if (buttons > 0)
-            buttons_read(fds + 2, buttons, on_button);
+            buttons_read(fds + 3, buttons, on_button);
+        relay_run(&fds[2]);
     }
 }
 
@@ -202,8 +207,12 @@ static void set_window(const struct segment *segment) {
 static void start(int signals, const struct segment *segment, const char *problem, const char *device, bool wants_command) {
     struct failure failure = {STATUS_CANNOT_RUN, NULL, problem};
     pid_t pid = -1;
-    if (!problem && wants_command)
-        pid = command_start(segment, agent.is_init ? agent.console : -1, &failure);
+    if (!problem && wants_command) {
+        int input = agent.is_init && segment->stream ? relay_open(agent.console) : -1;
+        pid = command_start(segment, agent.is_init ? agent.console : -1, input, &failure);
+        if (input >= 0)
+            close(input); // so that the relay learns when the command has closed its own
+    }
     if (pid > 0) {
         agent.command = pid;
         agent.shell = !segment->argv;

@@ -21,7 +21,7 @@ static void make_room(size_t string_bytes) {
 }
 
 // Runs between vfork and execve, on the parent's memory: system calls only, and nothing of the parent's is changed but *error.
-static void become(const struct segment *segment, const char *file, char *const argv[], int fd, volatile int *error) {
+static void become(const struct segment *segment, const char *file, char *const argv[], int fd, int input, volatile int *error) {
     setpgid(0, 0);
     if (fd >= 0) {
         for (int target = STDIN_FILENO; target <= STDERR_FILENO; target++)
@@ -29,6 +29,8 @@ static void become(const struct segment *segment, const char *file, char *const 
     }
     // All signals are blocked still, so that a background process may do this.
     tcsetpgrp(STDIN_FILENO, getpid());
+    if (input >= 0)
+        dup2(input, STDIN_FILENO);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -41,7 +43,7 @@ static void become(const struct segment *segment, const char *file, char *const 
     _exit(STATUS_CANNOT_RUN);
 }
 
-pid_t command_start(const struct segment *segment, int fd, struct failure *failure) {
+pid_t command_start(const struct segment *segment, int fd, int input, struct failure *failure) {
     static char *const shell[] = {"-sh", NULL};
     char *const *argv = segment->argv ? segment->argv : shell;
     const char *file = segment->argv ? argv[0] : "/bin/sh";
@@ -50,7 +52,7 @@ pid_t command_start(const struct segment *segment, int fd, struct failure *failu
     environ = segment->env; // execvp looks for the program in the command's own PATH
     pid_t pid = vfork();
     if (pid == 0)
-        become(segment, file, argv, fd, &error);
+        become(segment, file, argv, fd, input, &error);
     if (pid > 0 && error == 0)
         return pid;
     *failure = (struct failure){STATUS_CANNOT_RUN, file, strerror(error)};

@@ -21,10 +21,10 @@ struct failure {
     const char *reason;
 };
 
-// Starts the command, or a login shell when there is none, in a process group of its own, in the terminal's foreground, with fd as its
-// standard input, output and error when fd >= 0. Returns once the program is running.
+// Starts the command, or a login shell when there is none, in a process group of its own, in the foreground of the terminal fd, which
+// is its standard input, output and error; input >= 0 is its standard input instead. fd -1 leaves all three as they are. Returns once the program is running.
 // Returns its process id, or -1 with *failure filled in.
-pid_t command_start(const struct segment *segment, int fd, struct failure *failure);
+pid_t command_start(const struct segment *segment, int fd, int input, struct failure *failure);
 
 // The exit status a shell would give for what waitpid told.
 uint32_t command_status(int wait_status);

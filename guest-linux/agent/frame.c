@@ -20,6 +20,10 @@ uint32_t get_u32(const uint8_t *at) {
     return get_u16(at) | (uint32_t)get_u16(at + 2) << 16;
 }
 
+uint64_t get_u64(const uint8_t *at) {
+    return get_u32(at) | (uint64_t)get_u32(at + 4) << 32;
+}
+
 // CRC-16/IBM-3740: polynomial 0x1021, initial value 0xFFFF, no reflection. Bitwise: a frame is some ten bytes, and a table would cost two pages.
 static uint16_t crc16(const uint8_t *bytes, size_t length) {
     uint16_t crc = 0xFFFF;

@@ -28,6 +28,7 @@ enum {
 enum {
     FRAME_SHUTDOWN = 0x81,
     FRAME_WINDOW_SIZE = 0x82,
+    FRAME_INPUT_END = 0x83,
 };
 
 // Receives each frame whose CRC is right; payload is valid during the call only.
@@ -43,6 +44,7 @@ void put_u16(uint8_t *at, uint16_t value);
 void put_u32(uint8_t *at, uint32_t value);
 uint16_t get_u16(const uint8_t *at);
 uint32_t get_u32(const uint8_t *at);
+uint64_t get_u64(const uint8_t *at);
 
 // Encodes a frame into out (FRAME_MAX bytes) and returns its size. A longer payload is cut to FRAME_MAX_PAYLOAD.
 size_t frame_encode(uint8_t *out, uint8_t type, const void *payload, size_t length);

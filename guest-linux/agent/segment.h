@@ -13,6 +13,7 @@ struct segment {
     const char *hostname;
     const char *cwd;
     const char *control; // path of the control device
+    bool stream;         // the console is a stream for programs, not a terminal for people
     uint16_t rows, columns; // 0 = unknown
 };
 

@@ -16,7 +16,6 @@ import java.io.InputStream;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -34,8 +33,6 @@ final class RunCommand {
     private static final int STDOUT = 1;
     private static final Duration WINDOW_POLL = Duration.ofMillis(250);
     private static final Duration LAST_MOMENT = Duration.ofSeconds(3);
-    /** A shell that takes its commands from a stream: no prompt, no line editing. */
-    private static final List<String> BATCH_SHELL = List.of("/bin/sh", "+i");
 
     private final RunOptions options;
     private final boolean interactive;
@@ -111,7 +108,6 @@ final class RunCommand {
     }
 
     private MicroVmBuilder guest(MicroVmBuilder builder) {
-        List<String> command = options.command;
         if (interactive) {
             String terminalType = System.getenv("TERM");
             if (terminalType != null) {
@@ -120,9 +116,6 @@ final class RunCommand {
             Terminal.windowSize(STDOUT).ifPresent(size -> builder.windowSize(size.rows(), size.columns()));
         } else if (options.hasAgent()) {
             builder.consoleMode(ConsoleMode.STREAM);
-            if (command.isEmpty()) {
-                command = BATCH_SHELL;
-            }
         }
         options.environment.forEach(builder::environment);
         if (options.hostname != null) {
@@ -131,7 +124,7 @@ final class RunCommand {
         if (options.directory != null) {
             builder.directory(options.directory);
         }
-        return builder.command(command);
+        return builder.command(options.command);
     }
 
     private static Path path(String option, String text) {

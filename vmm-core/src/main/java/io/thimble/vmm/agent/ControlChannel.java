@@ -122,6 +122,17 @@ public final class ControlChannel {
         }
     }
 
+    /**
+     * Tells the agent how many bytes the console's input has in all, when it is a stream; after the agent has said that the
+     * command runs, because no input is sent before.
+     */
+    public void inputEnded(long bytes) {
+        byte[] frame = FrameEncoder.inputEnd(bytes);
+        synchronized (lock) {
+            sink.write(frame);
+        }
+    }
+
     private void frame(int type, byte[] buffer, int offset, int length) {
         boolean taken = switch (type) {
             case FRAME_HELLO -> hello(buffer, offset, length);

@@ -45,6 +45,9 @@ final class ControlProtocol {
     /** Host to guest: {@code u16 rows; u16 columns}. */
     static final int FRAME_WINDOW_SIZE = 0x82;
 
+    /** Host to guest: {@code u64 bytes}. */
+    static final int FRAME_INPUT_END = 0x83;
+
     /** Flag of HELLO: the agent is the guest's first process. */
     static final int HELLO_FLAG_INIT = 1;
 

@@ -45,4 +45,12 @@ public final class FrameEncoder {
         putU16(payload, 2, columns);
         return encode(FRAME_WINDOW_SIZE, payload);
     }
+
+    /** INPUT_END: the console's input has {@code bytes} (0 to 2^63 - 1) in all. */
+    static byte[] inputEnd(long bytes) {
+        byte[] payload = new byte[8];
+        putU32(payload, 0, bytes);
+        putU32(payload, 4, bytes >>> 32);
+        return encode(FRAME_INPUT_END, payload);
+    }
 }

@@ -1,8 +1,10 @@
 package io.thimble.vmm.machine;
 
 import io.thimble.kvm.KvmVm;
+import io.thimble.vmm.ConsoleMode;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.agent.AgentListener;
+import io.thimble.vmm.agent.CommandInput;
 import io.thimble.vmm.agent.ControlChannel;
 import io.thimble.vmm.bus.Bus;
 import io.thimble.vmm.bus.InterruptLine;
@@ -21,6 +23,7 @@ import io.thimble.vmm.legacy.Serial16550;
 import io.thimble.vmm.legacy.SerialInputPump;
 import io.thimble.vmm.legacy.SerialOutput;
 import io.thimble.vmm.x86.LegacyInterrupts;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.time.Duration;
 import java.time.InstantSource;
@@ -44,6 +47,7 @@ final class Board {
     private final @Nullable BufferedSerialOutput consoleOutput;
     private final ConsoleTail consoleTail;
     private final Serial16550 console;
+    private final @Nullable CommandInput commandInput;
     private final @Nullable SerialInputPump consoleInput;
     private final ControlChannel control;
     private final I8042 keyboard;
@@ -104,9 +108,15 @@ final class Board {
         }
         pio = ports.build();
         mmio = Bus.mmio().build();
-        consoleInput = streams.input()
-                .map(input -> SerialInputPump.start(input, console, threads(config.name(), "console-in")))
-                .orElse(null);
+        InputStream input = streams.input().orElse(null);
+        if (streams.mode() == ConsoleMode.STREAM) {
+            commandInput = new CommandInput(input == null ? InputStream.nullInputStream() : input, control::inputEnded);
+            input = commandInput;
+        } else {
+            commandInput = null;
+        }
+        consoleInput =
+                input == null ? null : SerialInputPump.start(input, console, threads(config.name(), "console-in"));
     }
 
     /** Ties the control channel to the port that carries it: each needs the other. */
@@ -162,6 +172,13 @@ final class Board {
         return acpiPm;
     }
 
+    /** Lets the console's input through that waited for the command. */
+    void commandRuns() {
+        if (commandInput != null) {
+            commandInput.open();
+        }
+    }
+
     Serial16550 console() {
         return console;
     }
@@ -182,6 +199,9 @@ final class Board {
     void close(Duration deadline) {
         if (consoleInput != null) {
             consoleInput.stop();
+        }
+        if (commandInput != null) {
+            commandInput.cancel();
         }
         lines.forEach(GsiLine::disconnect);
         if (consoleOutput != null) {
