@@ -61,7 +61,7 @@ public final class GuestProgram {
 
     private GuestProgram little(long value, int size) {
         for (int i = 0; i < size; i++) {
-            code.write((int) (value >>> 8 * i));
+            code.write((int) (value >>> (8 * i)));
         }
         return this;
     }

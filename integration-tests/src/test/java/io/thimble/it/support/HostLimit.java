@@ -7,6 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 
 /**
@@ -32,7 +33,7 @@ public final class HostLimit implements AutoCloseable {
         int left = count;
         int limit = 0;
         while (left >= 0) {
-            if (Files.notExists(Path.of("/proc/self/fd/" + limit), java.nio.file.LinkOption.NOFOLLOW_LINKS)) {
+            if (Files.notExists(Path.of("/proc/self/fd/" + limit), LinkOption.NOFOLLOW_LINKS)) {
                 left--;
             }
             limit++;

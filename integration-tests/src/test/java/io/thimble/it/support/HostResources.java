@@ -7,6 +7,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
@@ -48,16 +49,21 @@ public record HostResources(
         List<String> targets = new ArrayList<>();
         try (Stream<Path> entries = Files.list(Path.of("/proc/self/fd"))) {
             for (Path entry : entries.toList()) {
-                try {
-                    targets.add(Files.readSymbolicLink(entry).toString());
-                } catch (NoSuchFileException e) {
-                    continue; // closed meanwhile: the listing's own
-                }
+                targetOf(entry).ifPresent(targets::add);
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
         return targets;
+    }
+
+    /** Returns what a descriptor refers to, or nothing if it was closed meanwhile, as the listing's own is. */
+    private static Optional<String> targetOf(Path entry) throws IOException {
+        try {
+            return Optional.of(Files.readSymbolicLink(entry).toString());
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
+        }
     }
 
     private static List<String> mappingLines() {

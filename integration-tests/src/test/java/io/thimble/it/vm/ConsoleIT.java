@@ -21,8 +21,10 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -135,7 +137,7 @@ class ConsoleIT {
                 .console(reader)
                 .consoleBuffer(SlowReaderPolicy.HOLD_BACK, 10_000)
                 .start()) {
-            assertThat(reader.reached.await(LIMIT.toSeconds(), java.util.concurrent.TimeUnit.SECONDS))
+            assertThat(reader.reached.await(LIMIT.toSeconds(), TimeUnit.SECONDS))
                     .isTrue();
             assertThat(vm.await(Duration.ofMillis(100))).as("the guest waits").isEmpty();
             reader.released.countDown();
@@ -167,9 +169,9 @@ class ConsoleIT {
             assertThat(taken.length + vm.statistics().consoleDropped()).isEqualTo(all.length);
             assertThat(taken).hasSizeGreaterThanOrEqualTo(capacity);
             if (policy == SlowReaderPolicy.DROP_NEWEST) {
-                assertThat(taken).startsWith(java.util.Arrays.copyOf(all, capacity));
+                assertThat(taken).startsWith(Arrays.copyOf(all, capacity));
             } else {
-                assertThat(taken).endsWith(java.util.Arrays.copyOfRange(all, all.length - 1000, all.length));
+                assertThat(taken).endsWith(Arrays.copyOfRange(all, all.length - 1000, all.length));
             }
         }
     }
@@ -210,7 +212,7 @@ class ConsoleIT {
                 .kernel(new GuestProgram(Mode.REAL).print("!").spin().in(directory))
                 .console(reader)
                 .start()) {
-            assertThat(reader.reached.await(LIMIT.toSeconds(), java.util.concurrent.TimeUnit.SECONDS))
+            assertThat(reader.reached.await(LIMIT.toSeconds(), TimeUnit.SECONDS))
                     .isTrue();
             vm.kill();
             assertThat(end(vm).reason()).isEqualTo(ExitReason.KILLED);
@@ -278,7 +280,7 @@ class ConsoleIT {
         CountDownLatch go = new CountDownLatch(1);
         var stream = new ByteArrayInputStream(input) {
             @Override
-            public int read(byte[] into, int offset, int length) {
+            public synchronized int read(byte[] into, int offset, int length) {
                 try {
                     go.await();
                 } catch (InterruptedException e) {

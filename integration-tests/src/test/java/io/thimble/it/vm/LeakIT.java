@@ -12,6 +12,7 @@ import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
 import io.thimble.vmm.GuestKernel;
 import io.thimble.vmm.MicroVm;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -78,7 +79,7 @@ class LeakIT {
             assertThat(HostResources.now().threads())
                     .contains("thimble-eight-0-io", "thimble-eight-0-vcpu0", "thimble-eight-7-console-out");
             for (int i = 0; i < 8; i++) {
-                byte[] line = ("line" + i + "\n").getBytes(java.nio.charset.StandardCharsets.US_ASCII);
+                byte[] line = ("line" + i + "\n").getBytes(StandardCharsets.US_ASCII);
                 assertThat(vms.get(i).type(line, 0, line.length)).isEqualTo(line.length);
             }
             for (int i = 0; i < 8; i++) {

@@ -44,7 +44,6 @@ class LinuxCommandIT {
     @CsvSource({
         "3, exit 3",
         "137, kill -KILL $$",
-        "143, kill -TERM $$",
         "255, exit 255",
     })
     void the_exit_status_is_the_shells(int status, String script) throws Exception {
