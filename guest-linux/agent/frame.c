@@ -12,6 +12,11 @@ void put_u32(uint8_t *at, uint32_t value) {
     put_u16(at + 2, (uint16_t)(value >> 16));
 }
 
+void put_u64(uint8_t *at, uint64_t value) {
+    put_u32(at, (uint32_t)value);
+    put_u32(at + 4, (uint32_t)(value >> 32));
+}
+
 uint16_t get_u16(const uint8_t *at) {
     return (uint16_t)(at[0] | at[1] << 8);
 }

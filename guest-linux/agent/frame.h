@@ -22,6 +22,7 @@ enum {
     FRAME_EXIT = 0x03,
     FRAME_STOPPING = 0x04,
     FRAME_LOG = 0x05,
+    FRAME_INPUT_TAKEN = 0x06,
 };
 
 // Host to guest.
@@ -42,6 +43,7 @@ struct frame_decoder {
 
 void put_u16(uint8_t *at, uint16_t value);
 void put_u32(uint8_t *at, uint32_t value);
+void put_u64(uint8_t *at, uint64_t value);
 uint16_t get_u16(const uint8_t *at);
 uint32_t get_u32(const uint8_t *at);
 uint64_t get_u64(const uint8_t *at);

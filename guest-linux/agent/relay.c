@@ -8,6 +8,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "report.h"
+
 // The pipe is nonblocking on our side only: its two ends are two open files.
 static struct {
     int console;
@@ -33,7 +35,7 @@ int relay_open(int console) {
     int ends[2];
     if (tcgetattr(console, &tty) == 0) {
         cfmakeraw(&tty);
-        tty.c_cflag |= CLOCAL | CREAD | CRTSCTS;
+        tty.c_cflag |= CLOCAL | CREAD;
         tcsetattr(console, TCSANOW, &tty);
     }
     // A stream controls no session: job control would let only one group of processes read it, and the agent has to.
@@ -84,6 +86,8 @@ void relay_run(const struct pollfd *fd) {
         relay.taken += (size_t)n;
     }
     pass_on();
+    if (relay.pipe >= 0 && relay.written == relay.have)
+        report_input_taken(relay.taken);
     finish_if_complete();
 }
 

@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <stdint.h>
 
-// Makes the console a plain stream of bytes (raw, held back by RTS when nobody reads) and the pipe. Returns the end that the command reads,
+// Makes the console a plain stream of bytes (raw) and the pipe. Returns the end that the command reads,
 // or -1.
 int relay_open(int console);
 

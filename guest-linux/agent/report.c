@@ -114,6 +114,12 @@ void report_exit(uint32_t status, bool stopped) {
     send(FRAME_EXIT, payload, sizeof payload);
 }
 
+void report_input_taken(uint64_t bytes) {
+    uint8_t payload[8];
+    put_u64(payload, bytes);
+    send(FRAME_INPUT_TAKEN, payload, sizeof payload);
+}
+
 void report_stopping(enum stop_action action, enum stop_cause cause) {
     uint8_t payload[2] = {(uint8_t)action, (uint8_t)cause};
     send(FRAME_STOPPING, payload, sizeof payload);

@@ -39,6 +39,7 @@ uint32_t uptime(void);
 void report_hello(bool is_init, uint32_t started);
 void report_ready(void);
 void report_exit(uint32_t status, bool stopped);
+void report_input_taken(uint64_t bytes);
 void report_stopping(enum stop_action action, enum stop_cause cause);
 
 // Writes "thimble-agent: subject: what" to stderr and sends it as a LOG frame. subject may be NULL.

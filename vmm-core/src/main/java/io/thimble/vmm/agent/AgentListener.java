@@ -29,6 +29,13 @@ public interface AgentListener {
     /** The agent stops the guest in order. At most once. */
     default void stopping(StopAction action, StopCause cause) {}
 
+    /**
+     * The command's input, when the console is a stream, has got so far. Any number of times.
+     *
+     * @param bytes in all; the guest's word, any value
+     */
+    default void inputTaken(long bytes) {}
+
     /** A complaint of the agent: one line of printable text, at most 512 characters. At most 64 times. */
     default void log(String line) {}
 }

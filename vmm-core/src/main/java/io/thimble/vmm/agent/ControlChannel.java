@@ -139,6 +139,7 @@ public final class ControlChannel {
             case FRAME_READY -> ready(buffer, offset, length);
             case FRAME_EXIT -> exit(buffer, offset, length);
             case FRAME_STOPPING -> stopping(buffer, offset, length);
+            case FRAME_INPUT_TAKEN -> inputTaken(buffer, offset, length);
             case FRAME_LOG -> log(buffer, offset, length);
             default -> false;
         };
@@ -198,6 +199,14 @@ public final class ControlChannel {
         }
         stopping = true;
         listener.stopping(action, cause);
+        return true;
+    }
+
+    private boolean inputTaken(byte[] buffer, int offset, int length) {
+        if (!isOpen() || length < 8) {
+            return false;
+        }
+        listener.inputTaken(getU32(buffer, offset) | getU32(buffer, offset + 4) << 32);
         return true;
     }
 

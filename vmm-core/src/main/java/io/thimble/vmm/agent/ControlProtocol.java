@@ -39,6 +39,9 @@ final class ControlProtocol {
     /** Guest to host: UTF-8 text. */
     static final int FRAME_LOG = 0x05;
 
+    /** Guest to host: {@code u64 bytes}. */
+    static final int FRAME_INPUT_TAKEN = 0x06;
+
     /** Host to guest: {@code u8 action; u32 graceMillis}. */
     static final int FRAME_SHUTDOWN = 0x81;
 

@@ -179,6 +179,13 @@ final class Board {
         }
     }
 
+    /** Lets more of the console's input through, when it is a stream. */
+    void inputTaken(long bytes) {
+        if (commandInput != null) {
+            commandInput.taken(bytes);
+        }
+    }
+
     Serial16550 console() {
         return console;
     }

@@ -87,6 +87,11 @@ final class GuestEvents implements Hardware.Events {
     }
 
     @Override
+    public void inputTaken(long bytes) {
+        machine.inputTaken(bytes);
+    }
+
+    @Override
     public void exit(int status, boolean stopped) {
         commandStatus = OptionalInt.of(status);
         machine.mark("command ended");

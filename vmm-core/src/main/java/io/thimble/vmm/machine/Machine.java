@@ -486,6 +486,13 @@ public final class Machine {
         listeners.add(l -> l.ready());
     }
 
+    void inputTaken(long bytes) {
+        Hardware running = hardware;
+        if (running != null) {
+            running.board().inputTaken(bytes);
+        }
+    }
+
     void commandEnded(int status) {
         listeners.add(l -> l.commandEnded(status));
     }
