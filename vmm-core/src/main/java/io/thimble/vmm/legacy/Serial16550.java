@@ -38,6 +38,12 @@ public final class Serial16550 implements ByteWideDevice, Stateful<Serial16550.S
     /** Registers, in bytes. */
     public static final int LENGTH = 8;
 
+    /** The first port of COM1. */
+    public static final int COM1_PORT = 0x3f8;
+
+    /** The first port of COM2. */
+    public static final int COM2_PORT = 0x2f8;
+
     /** Characters of input that wait for the guest unless asked for otherwise. */
     public static final int DEFAULT_INPUT_CAPACITY = 4096;
 

@@ -37,8 +37,6 @@ import org.jspecify.annotations.Nullable;
  * controller, clock, ACPI power management, pvpanic and the ways to reset.
  */
 final class Board {
-    private static final int COM1 = 0x3f8;
-    private static final int COM2 = 0x2f8;
     private static final int CONSOLE_TAIL = 4096;
     private static final int REPORTED_LINES = 20;
 
@@ -89,8 +87,8 @@ final class Board {
         acpiPm = new AcpiPm(line(LegacyInterrupts.SCI), events);
 
         Bus.Builder ports = Bus.pio()
-                .add("COM1", COM1, Serial16550.LENGTH, console)
-                .add("COM2", COM2, Serial16550.LENGTH, controlUart)
+                .add("COM1", Serial16550.COM1_PORT, Serial16550.LENGTH, console)
+                .add("COM2", Serial16550.COM2_PORT, Serial16550.LENGTH, controlUart)
                 .add("i8042 data", I8042.I8042_DATA_REG, 1, keyboard, I8042.DATA_OFFSET)
                 .add("i8042 command", I8042.I8042_COMMAND_REG, 1, keyboard, I8042.COMMAND_OFFSET)
                 .add(

@@ -11,6 +11,9 @@ public final class LegacyInterrupts {
     /** The first serial port's. */
     public static final int COM1 = 4;
 
+    /** The real-time clock's. */
+    public static final int RTC = 8;
+
     /** ACPI's system control interrupt: level-triggered, active high. */
     public static final int SCI = 9;
 

@@ -2,6 +2,10 @@ package io.thimble.vmm.x86.acpi;
 
 import io.thimble.memory.GuestMemory;
 import io.thimble.vmm.boot.BootLayout;
+import io.thimble.vmm.legacy.AcpiPm;
+import io.thimble.vmm.legacy.ResetPort;
+import io.thimble.vmm.x86.LegacyInterrupts;
+import io.thimble.vmm.x86.Topology;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
@@ -12,38 +16,11 @@ import java.util.List;
  * event and control block, reset register), one IOAPIC with 24 inputs, COM1 and COM2, an i8042, an RTC, pvpanic and the
  * given virtio-mmio devices.
  *
- * <p>What the registers must do for these tables to be true: PM1_CNT reads with {@link #PM1_CNT_SCI_EN} set, since there
- * is no SMI_CMD to switch ACPI on; writing {@link #PM1_CNT_SLP_EN} with {@link #SLP_TYP_S5} powers off; the fixed power
- * button sets {@link #PM1_STS_PWRBTN} and raises {@link #SCI_INTERRUPT} (level, active high) while it is enabled.
+ * <p>What the registers must do for these tables to be true: PM1_CNT reads with SCI_EN set, since there is no SMI_CMD to
+ * switch ACPI on; writing SLP_EN with {@link AcpiPm#SLP_TYP_S5} powers off; the fixed power button sets PWRBTN_STS and
+ * raises {@link LegacyInterrupts#SCI} (level, active high) while it is enabled. {@link AcpiPm} and {@link ResetPort} are so.
  */
 public final class AcpiTables {
-    /** PM1a event block: 16 bits of status, then 16 bits of enable. */
-    public static final int PM1A_EVT_BLK = 0x600;
-    /** The size of the PM1a event block in bytes. */
-    public static final int PM1_EVT_LEN = 4;
-    /** PM1a control block: 16 bits. */
-    public static final int PM1A_CNT_BLK = 0x604;
-    /** The size of the PM1a control block in bytes. */
-    public static final int PM1_CNT_LEN = 2;
-    /** PM1 status and enable: the power button. */
-    public static final int PM1_STS_PWRBTN = 1 << 8;
-    /** PM1 control: ACPI mode is on. */
-    public static final int PM1_CNT_SCI_EN = 1;
-    /** PM1 control: the lowest bit of SLP_TYP, which has 3 bits. */
-    public static final int PM1_CNT_SLP_TYP_SHIFT = 10;
-    /** PM1 control: enter the sleep state in SLP_TYP. */
-    public static final int PM1_CNT_SLP_EN = 1 << 13;
-    /** The SLP_TYP that means S5, power off. */
-    public static final int SLP_TYP_S5 = 5;
-    /** The System Control Interrupt: IRQ and GSI; level-triggered, active high. */
-    public static final int SCI_INTERRUPT = 9;
-    /** The reset register: an I/O port of 8 bits. */
-    public static final int RESET_REG = 0xcf9;
-    /** What resets the machine when written to {@link #RESET_REG}. */
-    public static final int RESET_VALUE = 0x06;
-    /** The most CPUs: their APIC ids are 0 to 253, the IOAPIC's is the next. */
-    public static final int MAX_CPUS = 254;
-
     /** A table and its guest-physical address. */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record Placed(String name, long address, byte[] bytes) {}
@@ -57,7 +34,7 @@ public final class AcpiTables {
     /**
      * Writes the tables to {@link BootLayout#ACPI_ADDRESS}.
      *
-     * @param cpus 1 to {@link #MAX_CPUS}; their APIC ids are 0 to cpus - 1
+     * @param cpus 1 to {@link Topology#MAX_VCPUS}; their APIC ids are 0 to cpus - 1
      * @param devices the virtio-mmio devices, in the order in which they are to be found
      * @return the RSDP's address
      * @throws IllegalArgumentException if the number of CPUs is out of range or the tables do not fit
@@ -70,8 +47,8 @@ public final class AcpiTables {
     }
 
     static List<Placed> build(int cpus, List<VirtioMmioDevice> devices) {
-        if (cpus < 1 || cpus > MAX_CPUS) {
-            throw new IllegalArgumentException("ACPI tables for 1 to " + MAX_CPUS + " CPUs, not " + cpus);
+        if (cpus < 1 || cpus > Topology.MAX_VCPUS) {
+            throw new IllegalArgumentException("ACPI tables for 1 to " + Topology.MAX_VCPUS + " CPUs, not " + cpus);
         }
         List<Placed> tables = new ArrayList<>();
         long facs = place(tables, "FACS", align(BootLayout.ACPI_ADDRESS + SIZEOF_RSDP, FACS_ALIGNMENT), facs());
@@ -137,20 +114,20 @@ public final class AcpiTables {
         return new AcpiTable("FACP", 6, Fadt.SIZEOF)
                 .u32(Fadt.FIRMWARE_CTRL, facs)
                 .u32(Fadt.DSDT, dsdt)
-                .u16(Fadt.SCI_INT, SCI_INTERRUPT)
-                .u32(Fadt.PM1A_EVT_BLK, PM1A_EVT_BLK)
-                .u32(Fadt.PM1A_CNT_BLK, PM1A_CNT_BLK)
-                .u8(Fadt.PM1_EVT_LEN, PM1_EVT_LEN)
-                .u8(Fadt.PM1_CNT_LEN, PM1_CNT_LEN)
+                .u16(Fadt.SCI_INT, LegacyInterrupts.SCI)
+                .u32(Fadt.PM1A_EVT_BLK, AcpiPm.PM1A_EVENT_PORT)
+                .u32(Fadt.PM1A_CNT_BLK, AcpiPm.PM1A_CONTROL_PORT)
+                .u8(Fadt.PM1_EVT_LEN, AcpiPm.PM1_EVENT_LENGTH)
+                .u8(Fadt.PM1_CNT_LEN, AcpiPm.PM1_CONTROL_LENGTH)
                 .u16(Fadt.P_LVL2_LAT, Fadt.NO_C2)
                 .u16(Fadt.P_LVL3_LAT, Fadt.NO_C3)
                 .u16(Fadt.IAPC_BOOT_ARCH, bootArchitecture)
                 .u32(Fadt.FLAGS, flags)
-                .ioPort(Fadt.RESET_REG, RESET_REG, 1, 1)
-                .u8(Fadt.RESET_VALUE, RESET_VALUE)
+                .ioPort(Fadt.RESET_REG, ResetPort.PORT, 1, 1)
+                .u8(Fadt.RESET_VALUE, ResetPort.RESET_VALUE)
                 .u64(Fadt.X_DSDT, dsdt)
-                .ioPort(Fadt.X_PM1A_EVT_BLK, PM1A_EVT_BLK, PM1_EVT_LEN, 2)
-                .ioPort(Fadt.X_PM1A_CNT_BLK, PM1A_CNT_BLK, PM1_CNT_LEN, 2)
+                .ioPort(Fadt.X_PM1A_EVT_BLK, AcpiPm.PM1A_EVENT_PORT, AcpiPm.PM1_EVENT_LENGTH, 2)
+                .ioPort(Fadt.X_PM1A_CNT_BLK, AcpiPm.PM1A_CONTROL_PORT, AcpiPm.PM1_CONTROL_LENGTH, 2)
                 .bytes(Fadt.HYPERVISOR_VENDOR_IDENTITY, AcpiTable.ascii("THIMBLE"))
                 .finish();
     }
@@ -172,8 +149,8 @@ public final class AcpiTables {
         at += 10;
         madt.u8(at, 2)
                 .u8(at + 1, 10)
-                .u8(at + 3, SCI_INTERRUPT)
-                .u32(at + 4, SCI_INTERRUPT)
+                .u8(at + 3, LegacyInterrupts.SCI)
+                .u32(at + 4, LegacyInterrupts.SCI)
                 .u16(at + 8, 0xd);
         at += 10;
         // Local APIC NMI: type 4, length 6, uid (0xff: all), u16 flags, LINT

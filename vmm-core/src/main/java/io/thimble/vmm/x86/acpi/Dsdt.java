@@ -1,5 +1,11 @@
 package io.thimble.vmm.x86.acpi;
 
+import io.thimble.vmm.legacy.AcpiPm;
+import io.thimble.vmm.legacy.CmosRtc;
+import io.thimble.vmm.legacy.I8042;
+import io.thimble.vmm.legacy.Pvpanic;
+import io.thimble.vmm.legacy.Serial16550;
+import io.thimble.vmm.x86.LegacyInterrupts;
 import java.util.List;
 
 /** The Differentiated System Description Table: devices that a kernel cannot find by itself, and the sleep state S5. */
@@ -16,16 +22,25 @@ final class Dsdt {
                 Aml.name(
                         "_S5_",
                         Aml.packageOf(
-                                Aml.integer(AcpiTables.SLP_TYP_S5),
-                                Aml.integer(AcpiTables.SLP_TYP_S5),
+                                Aml.integer(AcpiPm.SLP_TYP_S5),
+                                Aml.integer(AcpiPm.SLP_TYP_S5),
                                 Aml.integer(0),
                                 Aml.integer(0))),
                 Aml.scope(
                         "_SB_",
-                        serial("COM1", 1, 0x3f8, 4),
-                        serial("COM2", 2, 0x2f8, 3),
-                        device("KBD_", "PNP0303", Aml.io(0x60, 1), Aml.io(0x64, 1), Aml.irqNoFlags(1)),
-                        device("RTC_", "PNP0B00", Aml.io(0x70, 2), Aml.irqNoFlags(8)),
+                        serial("COM1", 1, Serial16550.COM1_PORT, LegacyInterrupts.COM1),
+                        serial("COM2", 2, Serial16550.COM2_PORT, LegacyInterrupts.COM2),
+                        device(
+                                "KBD_",
+                                "PNP0303",
+                                Aml.io(I8042.I8042_DATA_REG, 1),
+                                Aml.io(I8042.I8042_COMMAND_REG, 1),
+                                Aml.irqNoFlags(LegacyInterrupts.KEYBOARD)),
+                        device(
+                                "RTC_",
+                                "PNP0B00",
+                                Aml.io(CmosRtc.RTC_PORT, CmosRtc.LENGTH),
+                                Aml.irqNoFlags(LegacyInterrupts.RTC)),
                         pvpanic(),
                         Aml.concat(mmio)));
         AcpiTable table = new AcpiTable("DSDT", 2, AcpiTable.SIZEOF_HEADER + aml.length);
@@ -51,7 +66,7 @@ final class Dsdt {
                 "PEVT",
                 Aml.name("_HID", Aml.string("QEMU0001")),
                 Aml.name("_STA", Aml.integer(0b1011)),
-                Aml.name("_CRS", Aml.resourceTemplate(Aml.io(0x505, 1))));
+                Aml.name("_CRS", Aml.resourceTemplate(Aml.io(Pvpanic.PORT, Pvpanic.LENGTH))));
     }
 
     private static byte[] virtioMmio(int index, VirtioMmioDevice device) {

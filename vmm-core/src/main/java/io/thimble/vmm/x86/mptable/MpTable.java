@@ -2,6 +2,8 @@ package io.thimble.vmm.x86.mptable;
 
 import io.thimble.memory.GuestMemory;
 import io.thimble.vmm.boot.BootLayout;
+import io.thimble.vmm.x86.LegacyInterrupts;
+import io.thimble.vmm.x86.Topology;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -12,9 +14,6 @@ import java.nio.charset.StandardCharsets;
  * level-triggered and active high, everything else is edge-triggered at the input of its number.
  */
 public final class MpTable {
-    /** The most CPUs: their APIC ids are 0 to 253, the IOAPIC's is the next. */
-    public static final int MAX_CPUS = 254;
-
     private static final int SIZEOF_FLOATING_POINTER = 16;
     private static final int SIZEOF_HEADER = 44;
     private static final int SIZEOF_PROCESSOR = 20;
@@ -45,7 +44,6 @@ public final class MpTable {
 
     private static final short LEVEL_ACTIVE_HIGH = 0b1101;
     private static final int TIMER_INPUT = 2;
-    private static final int SCI_INTERRUPT = 9;
     private static final byte ALL_LAPICS = (byte) 0xff;
 
     private MpTable() {}
@@ -54,13 +52,13 @@ public final class MpTable {
      * Writes the floating pointer to {@link BootLayout#MP_FLOATING_POINTER_ADDRESS}, and the table that it points to to
      * {@link BootLayout#MP_TABLE_ADDRESS}.
      *
-     * @param cpus 1 to {@link #MAX_CPUS}; their APIC ids are 0 to cpus - 1, and 0 is the boot CPU
+     * @param cpus 1 to {@link Topology#MAX_VCPUS}; their APIC ids are 0 to cpus - 1, and 0 is the boot CPU
      * @return the first address behind the tables
      * @throws IllegalArgumentException if the number of CPUs is out of range
      */
     public static long write(GuestMemory memory, int cpus) {
-        if (cpus < 1 || cpus > MAX_CPUS) {
-            throw new IllegalArgumentException("An MP table for 1 to " + MAX_CPUS + " CPUs, not " + cpus);
+        if (cpus < 1 || cpus > Topology.MAX_VCPUS) {
+            throw new IllegalArgumentException("An MP table for 1 to " + Topology.MAX_VCPUS + " CPUs, not " + cpus);
         }
         long tableAddress = BootLayout.MP_TABLE_ADDRESS;
         byte[] pointer = floatingPointer(tableAddress);
@@ -98,7 +96,7 @@ public final class MpTable {
         table.put(ENTRY_IOAPIC).put(ioapicId).put(IOAPIC_VERSION).put((byte) 1).putInt((int) BootLayout.IOAPIC_ADDRESS);
         for (int input = 1; input < IOAPIC_INPUTS; input++) {
             int irq = input == TIMER_INPUT ? 0 : input;
-            short flags = irq == SCI_INTERRUPT ? LEVEL_ACTIVE_HIGH : AS_THE_BUS;
+            short flags = irq == LegacyInterrupts.SCI ? LEVEL_ACTIVE_HIGH : AS_THE_BUS;
             interrupt(table, ENTRY_IO_INTERRUPT, INTERRUPT_INT, flags, irq, ioapicId, input);
         }
         interrupt(table, ENTRY_LOCAL_INTERRUPT, INTERRUPT_EXTINT, AS_THE_BUS, 0, (byte) 0, 0);
