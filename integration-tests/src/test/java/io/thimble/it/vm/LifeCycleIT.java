@@ -293,6 +293,29 @@ class LifeCycleIT {
     }
 
     @Test
+    void a_kill_while_many_vcpus_are_being_started_ends_them_all() throws Exception {
+        for (int round = 0; round < 8; round++) {
+            CompletableFuture<MicroVm> self = new CompletableFuture<>();
+            MicroVm vm = spinning()
+                    .vcpus(32)
+                    .listener(new VmListener() {
+                        @Override
+                        public void stateChanged(VmState state) {
+                            if (state == VmState.RUNNING) {
+                                self.join().kill();
+                            }
+                        }
+                    })
+                    .build();
+            self.complete(vm);
+            vm.start();
+            ExitReport report = vm.await(LIMIT).orElseThrow();
+            assertThat(report.reason()).as(report.describe()).isEqualTo(ExitReason.KILLED);
+            assertNothingLeft();
+        }
+    }
+
+    @Test
     void a_listener_may_do_anything_with_its_vm() throws Exception {
         Consumer<MicroVm> pauseAndResume = vm -> {
             vm.pause();
