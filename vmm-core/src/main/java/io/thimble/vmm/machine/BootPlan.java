@@ -45,7 +45,7 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         try {
             return openFiles(config);
         } catch (InsufficientMemoryException e) {
-            throw new MicroVmException(Problem.MEMORY, Messages.of(e) + ": give the guest more memory", e);
+            throw new MicroVmException(Problem.MEMORY, Messages.of(e), e);
         } catch (BootException e) {
             throw new MicroVmException(Problem.BOOT_FILES, Messages.of(e), e);
         } catch (IOException e) {
