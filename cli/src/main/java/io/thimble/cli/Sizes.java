@@ -46,15 +46,4 @@ final class Sizes {
     private static UsageException wrong(String option, String text) {
         return new UsageException(option + " " + text + ": not a size; write it like 256M, 512MiB or 1G");
     }
-
-    /** Writes a size with one unit, rounded down: {@code 1536 MiB}, {@code 4 GiB}. */
-    static String text(long bytes) {
-        long kib = bytes >> UNIT_SHIFT;
-        long mib = kib >> UNIT_SHIFT;
-        if (mib == 0) {
-            return kib + " KiB";
-        }
-        long gib = mib >> UNIT_SHIFT;
-        return gib > 0 && (mib % (1 << UNIT_SHIFT) == 0 || gib >= 10) ? gib + " GiB" : mib + " MiB";
-    }
 }

@@ -1,0 +1,107 @@
+package io.thimble.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+import io.thimble.cli.RunOptions.Talk;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class RunParserTest {
+    private static RunOptions parse(String... arguments) {
+        return RunParser.parse(List.of(arguments));
+    }
+
+    @Test
+    void runs_a_shell_in_the_default_VM_without_arguments() {
+        RunOptions options = parse();
+
+        assertThat(options.command).isEmpty();
+        assertThat(options.vcpus).isEqualTo(1);
+        assertThat(options.memory).isEqualTo(256L << 20);
+        assertThat(options.acpi).isTrue();
+        assertThat(options.hasAgent()).isTrue();
+    }
+
+    @Test
+    void reads_every_option_in_both_spellings() {
+        RunOptions options = parse(
+                "--vcpus=2",
+                "-m",
+                "1G",
+                "--kernel",
+                "k",
+                "--pvh",
+                "--initrd=i",
+                "--append",
+                "a=1",
+                "--append=b c",
+                "--no-acpi",
+                "--prefault",
+                "--name=n",
+                "-e",
+                "A=1=2",
+                "--env",
+                "B=",
+                "--hostname",
+                "h",
+                "-w",
+                "/srv",
+                "--timeline",
+                "-q");
+
+        assertThat(options.vcpus).isEqualTo(2);
+        assertThat(options.memory).isEqualTo(1L << 30);
+        assertThat(options.kernel).isEqualTo("k");
+        assertThat(options.pvh).isTrue();
+        assertThat(options.initrd).isEqualTo("i");
+        assertThat(options.hasAgent()).isFalse();
+        assertThat(options.append).containsExactly("a=1", "b c");
+        assertThat(options.acpi).isFalse();
+        assertThat(options.prefault).isTrue();
+        assertThat(options.name).isEqualTo("n");
+        assertThat(options.environment).containsEntry("A", "1=2").containsEntry("B", "");
+        assertThat(options.hostname).isEqualTo("h");
+        assertThat(options.directory).isEqualTo("/srv");
+        assertThat(options.timeline).isTrue();
+        assertThat(options.talk).isEqualTo(Talk.QUIET);
+    }
+
+    @Test
+    void leaves_the_command_s_own_options_alone() {
+        assertThat(parse("--", "--vcpus", "2").command).containsExactly("--vcpus", "2");
+        assertThat(parse("-m", "64M", "uname", "-a", "--", "-q").command).containsExactly("uname", "-a", "--", "-q");
+        assertThat(parse("--", "--").command).containsExactly("--");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "--vcpu 2       | no option --vcpu (did you mean --vcpus?)",
+                "--momory 1G    | no option --momory (did you mean --memory?)",
+                "--xyz          | no option --xyz;",
+                "-x             | no option -x;",
+                "--vcpus        | --vcpus needs a value",
+                "--vcpus two    | --vcpus two: not a number",
+                "--pvh=1        | --pvh takes no value",
+                "--memory much  | --memory much: not a size",
+                "--env A        | --env A: write NAME=VALUE",
+                "--env =A       | --env =A: write NAME=VALUE",
+                "--pvh          | name one",
+                "--no-initrd ls | drop either",
+                "--no-initrd --initrd x | contradict"
+            })
+    void rejects_what_it_does_not_understand(String line, String message) {
+        assertThatExceptionOfType(UsageException.class)
+                .isThrownBy(() -> parse(line.strip().split(" ")))
+                .withMessageContaining(message);
+    }
+
+    @Test
+    void help_is_given_whatever_else_is_wrong() {
+        assertThat(parse("--pvh", "--help").help).isTrue();
+    }
+}
