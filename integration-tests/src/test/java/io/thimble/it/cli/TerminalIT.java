@@ -1,0 +1,96 @@
+package io.thimble.it.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.thimble.it.RequiresKvm;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+@RequiresKvm
+class TerminalIT {
+    private static final String PROMPT = "# ";
+
+    @BeforeAll
+    static void build() {
+        Launcher.build();
+    }
+
+    @Test
+    void a_shell_on_a_terminal_knows_its_size_and_the_terminal_is_left_as_it_was() throws Exception {
+        try (Pty terminal = new Pty()) {
+            byte[] before = terminal.settings();
+            terminal.resize(33, 101);
+            Process process = Launcher.onTerminal(terminal, "run");
+            terminal.awaitText("Ctrl-] x ends the VM");
+            terminal.awaitText(PROMPT);
+            assertThat(terminal.settings()).as("raw").isNotEqualTo(before);
+
+            terminal.type("stty size\r");
+            terminal.awaitText("33 101");
+            terminal.awaitText(PROMPT);
+            terminal.type("sleep 1000\r");
+            terminal.awaitText("sleep 1000");
+            terminal.type("\u0003echo interr''upted\r");
+            terminal.awaitText("interrupted");
+            terminal.type("exit 7\r");
+
+            assertThat(Launcher.await(process)).isEqualTo(7);
+            assertThat(terminal.settings()).isEqualTo(before);
+        }
+    }
+
+    @Test
+    void the_guest_learns_that_the_window_has_changed() throws Exception {
+        try (Pty terminal = new Pty()) {
+            terminal.resize(24, 80);
+            Process process = Launcher.onTerminal(
+                    terminal,
+                    "run",
+                    "--",
+                    "sh",
+                    "-c",
+                    "trap 'stty size; exit 0' WINCH; echo wait''ing; while :; do sleep 1; done");
+            terminal.awaitText("waiting");
+
+            terminal.resize(50, 132);
+
+            terminal.awaitText("50 132");
+            assertThat(Launcher.await(process)).isZero();
+        }
+    }
+
+    @Test
+    void the_escape_ends_the_VM() throws Exception {
+        try (Pty terminal = new Pty()) {
+            byte[] before = terminal.settings();
+            Process process = Launcher.onTerminal(terminal, "run");
+            terminal.awaitText(PROMPT);
+
+            terminal.type("\u001dx");
+
+            assertThat(Launcher.await(process)).isEqualTo(123);
+            terminal.awaitText("thimble: the VM was ended");
+            assertThat(terminal.settings()).isEqualTo(before);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"INT, 130", "TERM, 143", "HUP, 129"})
+    void signals_leave_the_terminal_as_it_was(String signal, int status) throws Exception {
+        try (Pty terminal = new Pty()) {
+            byte[] before = terminal.settings();
+            Process process = Launcher.onTerminal(terminal, "run");
+            terminal.awaitText(PROMPT);
+
+            assertThat(new ProcessBuilder("kill", "-" + signal, Long.toString(process.pid()))
+                            .start()
+                            .waitFor())
+                    .isZero();
+
+            assertThat(Launcher.await(process)).isEqualTo(status);
+            assertThat(terminal.settings()).isEqualTo(before);
+        }
+    }
+}
