@@ -1,0 +1,6 @@
+/** Measurements side by side with peers. */
+module io.thimble.benchmarks {
+    requires io.thimble.vmm;
+
+    uses io.thimble.vmm.spi.BundledGuest;
+}
