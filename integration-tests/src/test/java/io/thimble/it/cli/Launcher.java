@@ -20,12 +20,10 @@ final class Launcher {
      * How it ended.
      *
      * @param status its exit status
+     * @param out what it wrote, one character a byte
+     * @param err what it said
      */
-    record Result(int status, byte[] outBytes, String err) {
-        String out() {
-            return new String(outBytes, StandardCharsets.UTF_8);
-        }
-    }
+    record Result(int status, String out, String err) {}
 
     private Launcher() {}
 
@@ -65,7 +63,10 @@ final class Launcher {
             } catch (IOException _) {
                 // It ended before it read everything.
             }
-            return new Result(await(process), out.join(), new String(err.join(), StandardCharsets.UTF_8));
+            return new Result(
+                    await(process),
+                    new String(out.join(), StandardCharsets.ISO_8859_1),
+                    new String(err.join(), StandardCharsets.UTF_8));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
