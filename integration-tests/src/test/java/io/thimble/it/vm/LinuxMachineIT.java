@@ -133,7 +133,7 @@ class LinuxMachineIT {
                     .isThrownBy(vm::start)
                     .actual();
             assertThat(e.problem()).isEqualTo(Problem.MEMORY);
-            assertThat(e.getMessage()).doesNotContain("\n").contains("give the guest more memory");
+            assertThat(e.getMessage()).doesNotContain("\n").contains("more memory");
             return String.valueOf(e.getMessage());
         }
     }
