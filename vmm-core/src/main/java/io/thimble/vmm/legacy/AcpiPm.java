@@ -30,15 +30,23 @@ public final class AcpiPm implements ByteWideDevice, Stateful<AcpiPm.State> {
     static final int ACPI_BITMASK_GLOBAL_LOCK_ENABLE = 0x0020;
     static final int ACPI_BITMASK_POWER_BUTTON_STATUS = 0x0100;
     static final int ACPI_BITMASK_POWER_BUTTON_ENABLE = 0x0100;
+    static final int ACPI_BITMASK_SLEEP_BUTTON_ENABLE = 0x0200;
+    static final int ACPI_BITMASK_RT_CLOCK_ENABLE = 0x0400;
     static final int ACPI_BITMASK_SCI_ENABLE = 0x0001;
     static final int ACPI_BITMASK_BUS_MASTER_RLD = 0x0002;
     static final int ACPI_BITMASK_SLEEP_TYPE = 0x1c00;
     static final int ACPI_BITMASK_SLEEP_ENABLE = 0x2000;
     private static final int SLEEP_TYPE_POSITION = 10;
 
-    /** Kept as written; only the power button ever happens. */
-    private static final int ENABLE_BITS =
-            ACPI_BITMASK_TIMER_ENABLE | ACPI_BITMASK_GLOBAL_LOCK_ENABLE | ACPI_BITMASK_POWER_BUTTON_ENABLE;
+    /**
+     * Kept as written, for Linux's RTC driver enables its event whatever the FADT says and complains if the bit does not
+     * read back; only the power button ever happens.
+     */
+    private static final int ENABLE_BITS = ACPI_BITMASK_TIMER_ENABLE
+            | ACPI_BITMASK_GLOBAL_LOCK_ENABLE
+            | ACPI_BITMASK_POWER_BUTTON_ENABLE
+            | ACPI_BITMASK_SLEEP_BUTTON_ENABLE
+            | ACPI_BITMASK_RT_CLOCK_ENABLE;
     /** What is kept as written: GBL_RLS and SLP_EN are write-only, SCI_EN is fixed. */
     private static final int CONTROL_BITS = ACPI_BITMASK_BUS_MASTER_RLD | ACPI_BITMASK_SLEEP_TYPE;
 

@@ -51,10 +51,10 @@ class AcpiPmTest {
     }
 
     @Test
-    void enable_keeps_the_bits_of_fixed_events() {
+    void enable_keeps_the_bits_of_every_fixed_event() {
         bus.write(ENABLE, 2, 0xffff);
-        assertThat(bus.read(ENABLE, 2)).isEqualTo(0x0121);
-        assertThat(bus.read(STATUS, 4)).isEqualTo(0x0121_0000L);
+        assertThat(bus.read(ENABLE, 2)).isEqualTo(0x0721);
+        assertThat(bus.read(STATUS, 4)).isEqualTo(0x0721_0000L);
     }
 
     @Test
