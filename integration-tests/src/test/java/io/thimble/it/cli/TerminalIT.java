@@ -3,6 +3,8 @@ package io.thimble.it.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.thimble.it.RequiresKvm;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -12,9 +14,18 @@ import org.junit.jupiter.params.provider.CsvSource;
 class TerminalIT {
     private static final String PROMPT = "# ";
 
+    private @Nullable Process process;
+
     @BeforeAll
     static void build() {
         Launcher.build();
+    }
+
+    @AfterEach
+    void end_what_a_failed_test_left() {
+        if (process != null) {
+            process.destroyForcibly();
+        }
     }
 
     @Test
@@ -22,7 +33,7 @@ class TerminalIT {
         try (Pty terminal = new Pty()) {
             byte[] before = terminal.settings();
             terminal.resize(33, 101);
-            Process process = Launcher.onTerminal(terminal, "run");
+            process = Launcher.onTerminal(terminal, "run");
             terminal.awaitText("Ctrl-] x ends the VM");
             terminal.awaitText(PROMPT);
             assertThat(terminal.settings()).as("raw").isNotEqualTo(before);
@@ -30,10 +41,12 @@ class TerminalIT {
             terminal.type("stty size\r");
             terminal.awaitText("33 101");
             terminal.awaitText(PROMPT);
-            terminal.type("sleep 1000\r");
-            terminal.awaitText("sleep 1000");
-            terminal.type("\u0003echo interr''upted\r");
+            terminal.type(
+                    "sh -c 'trap \"echo interrupted; exit\" INT; echo $((6 * 7)) up; while :; do sleep 1; done'\r");
+            terminal.awaitText("42 up");
+            terminal.type("\u0003");
             terminal.awaitText("interrupted");
+            terminal.awaitText(PROMPT);
             terminal.type("exit 7\r");
 
             assertThat(Launcher.await(process)).isEqualTo(7);
@@ -45,7 +58,7 @@ class TerminalIT {
     void the_guest_learns_that_the_window_has_changed() throws Exception {
         try (Pty terminal = new Pty()) {
             terminal.resize(24, 80);
-            Process process = Launcher.onTerminal(
+            process = Launcher.onTerminal(
                     terminal,
                     "run",
                     "--",
@@ -65,7 +78,7 @@ class TerminalIT {
     void the_escape_ends_the_VM() throws Exception {
         try (Pty terminal = new Pty()) {
             byte[] before = terminal.settings();
-            Process process = Launcher.onTerminal(terminal, "run");
+            process = Launcher.onTerminal(terminal, "run");
             terminal.awaitText(PROMPT);
 
             terminal.type("\u001dx");
@@ -81,7 +94,7 @@ class TerminalIT {
     void signals_leave_the_terminal_as_it_was(String signal, int status) throws Exception {
         try (Pty terminal = new Pty()) {
             byte[] before = terminal.settings();
-            Process process = Launcher.onTerminal(terminal, "run");
+            process = Launcher.onTerminal(terminal, "run");
             terminal.awaitText(PROMPT);
 
             assertThat(new ProcessBuilder("kill", "-" + signal, Long.toString(process.pid()))
