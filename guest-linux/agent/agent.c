@@ -220,6 +220,11 @@ static void start(int signals, const struct segment *segment, const char *proble
         if (agent.is_init)
             poll(&ended, 1, HEAD_START_MS);
     }
+    if (agent.is_init) {
+        // Before the host is told that the guest is ready: from then on it may press a button.
+        reboot(RB_DISABLE_CAD);
+        buttons_open();
+    }
     if (control_open(device))
         report_hello(agent.is_init, agent.started);
     else if (!agent.is_init || segment->control)
@@ -245,8 +250,6 @@ static void run_as_init(int signals) {
         complain("hostname", strerror(errno));
     set_window(&segment);
     start(signals, &segment, problem, segment.control ? segment.control : CONTROL_DEVICE, true);
-    reboot(RB_DISABLE_CAD);
-    buttons_open();
     loop(signals);
     finish();
 }

@@ -10,6 +10,7 @@ import io.thimble.it.support.GuestProgram.Mode;
 import io.thimble.it.support.HostLimit;
 import io.thimble.it.support.HostResources;
 import io.thimble.kvm.KvmException;
+import io.thimble.linux.HostMemory;
 import io.thimble.linux.LinuxException;
 import io.thimble.linux.abi.Errnos;
 import io.thimble.vmm.ExitReason;
@@ -135,5 +136,12 @@ class FailedStartIT {
                     .contains("65536 MiB")
                     .contains("ENOMEM");
         }
+    }
+
+    @Test
+    void memory_to_be_taken_at_once_that_the_host_has_not_is_refused_before_the_host_runs_out_of_it() {
+        long size = HostMemory.available() / GIB * GIB + 2 * GIB;
+        assertThat(assertRefused(ending().memory(size).prefault(true), Problem.MEMORY))
+                .hasMessageContaining("MiB available");
     }
 }

@@ -144,6 +144,13 @@ class FlatProgramIT {
     }
 
     @Test
+    void a_panic_with_a_crash_kernel_goes_on_so_that_it_can_write_its_dump() throws Exception {
+        ExitReport report = run(
+                Mode.REAL, program -> program.outb(0x505, 2).outb(0x64, 0xfe).haltForEver());
+        assertThat(report.reason()).isEqualTo(ExitReason.RESET);
+    }
+
+    @Test
     void without_debug_exit_the_port_does_nothing_and_an_unclaimed_access_is_counted() throws Exception {
         GuestProgram program = new GuestProgram(Mode.LONG)
                 .outb(0xf4, 1)

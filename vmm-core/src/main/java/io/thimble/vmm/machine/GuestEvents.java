@@ -4,6 +4,7 @@ import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.Timeline;
 import io.thimble.vmm.agent.StopAction;
 import io.thimble.vmm.agent.StopCause;
+import io.thimble.vmm.legacy.Pvpanic;
 import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.slf4j.Logger;
@@ -49,7 +50,12 @@ final class GuestEvents implements Hardware.Events {
 
     @Override
     public void panic(int events) {
-        machine.ended(ExitReason.PANIC, "pvpanic");
+        if ((events & Pvpanic.PVPANIC_PANICKED) != 0) {
+            machine.ended(ExitReason.PANIC, "pvpanic");
+        } else {
+            // PVPANIC_CRASH_LOADED: the guest goes on in its crash kernel, which writes a dump.
+            machine.mark("guest panicked, its crash kernel runs");
+        }
     }
 
     @Override

@@ -1,6 +1,7 @@
 package io.thimble.vmm.machine;
 
 import io.thimble.kvm.KvmVm;
+import io.thimble.linux.HostMemory;
 import io.thimble.linux.LinuxException;
 import io.thimble.linux.Mman;
 import io.thimble.linux.abi.MmanConstants;
@@ -35,6 +36,9 @@ final class GuestRam implements AutoCloseable {
      * @throws MicroVmException if the host has not so much
      */
     GuestRam(long size, boolean hugePages, boolean prefault) {
+        if (prefault) {
+            checkAvailable(size);
+        }
         try {
             List<MemoryRegion> regions = new ArrayList<>();
             long low = Math.min(size, BootLayout.PCI_HOLE_ADDRESS);
@@ -50,6 +54,18 @@ final class GuestRam implements AutoCloseable {
                     "guest memory of " + (size >> 20) + " MiB: " + e.getMessage()
                             + " - give the guest less, or the host more (sysctl vm.overcommit_memory, cgroup limit)",
                     e);
+        }
+    }
+
+    /** Taking more than there is would not fail: the kernel would kill a process, likely this one. */
+    private void checkAvailable(long size) {
+        long available = HostMemory.available();
+        if (size > available) {
+            arena.close();
+            throw new MicroVmException(
+                    Problem.MEMORY,
+                    "guest memory of " + (size >> 20) + " MiB, to be taken at once, but the host has only "
+                            + (available >> 20) + " MiB available - give the guest less, or do not prefault");
         }
     }
 
