@@ -23,16 +23,12 @@ die() {
   exit "$status"
 }
 
-# Prints the home of a JDK 25 that has jlink.
+# Prints the home of a JDK that has jlink.
 jdk_home() {
   local home
-  for home in "${THIMBLE_JAVA_HOME:-}" "${JAVA_HOME:-}" /usr/lib/jvm/*25* "$HOME"/.sdkman/candidates/java/25*; do
-    if [ -x "$home/bin/jlink" ] && grep -q '^JAVA_VERSION="25' "$home/release" 2>/dev/null; then
-      echo "$home"
-      return
-    fi
-  done
-  return 1
+  home=$(. "$root/tools/find-jdk.sh" && JAVA_HOME=${THIMBLE_JAVA_HOME:-${JAVA_HOME:-}} find_jdk 25) || exit $EX_UNAVAILABLE
+  [ -x "$home/bin/jlink" ] || die $EX_UNAVAILABLE "$home has no jlink: name another JDK 25 with THIMBLE_JAVA_HOME"
+  echo "$home"
 }
 
 # Prints the package that the meta package $1 depends on now: linux-image-amd64 -> linux-image-6.1.0-N-amd64.

@@ -31,8 +31,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 @RequiresKvm
 class VcpuStateIT {
     private static final int SYSENTER_CS = 0x174;
-    private static final int SYSENTER_ESP = 0x175;
-    private static final int SYSENTER_EIP = 0x176;
+    private static final int LSTAR = 0xc000_0082;
+    private static final int KERNEL_GS_BASE = 0xc000_0102;
     private static final int NO_SUCH_MSR = 0xc0de_0001;
 
     private static final int XSAVE_XMM0 = 160;
@@ -136,21 +136,20 @@ class VcpuStateIT {
         vcpu.setCpuid2(vm.kvm().supportedCpuid());
         List<MsrEntry> msrs = List.of(
                 new MsrEntry(SYSENTER_CS, 0x10),
-                new MsrEntry(SYSENTER_ESP, 0x7fff_1234_5678L),
-                new MsrEntry(SYSENTER_EIP, 0x7fff_8765_4321L));
+                new MsrEntry(LSTAR, 0x7fff_1234_5678L),
+                new MsrEntry(KERNEL_GS_BASE, 0x7fff_8765_4321L));
 
         assertThat(vcpu.setMsrs(msrs)).isEqualTo(3);
 
-        assertThat(vcpu.getMsrs(SYSENTER_CS, SYSENTER_ESP, SYSENTER_EIP)).isEqualTo(msrs);
+        assertThat(vcpu.getMsrs(SYSENTER_CS, LSTAR, KERNEL_GS_BASE)).isEqualTo(msrs);
     }
 
     @Test
     void model_specific_registers_up_to_the_first_unknown() {
-        assertThat(vcpu.setMsrs(List.of(
-                        new MsrEntry(SYSENTER_CS, 0x18), new MsrEntry(NO_SUCH_MSR, 1), new MsrEntry(SYSENTER_EIP, 1))))
+        assertThat(vcpu.setMsrs(
+                        List.of(new MsrEntry(SYSENTER_CS, 0x18), new MsrEntry(NO_SUCH_MSR, 1), new MsrEntry(LSTAR, 1))))
                 .isOne();
-        assertThat(vcpu.getMsrs(SYSENTER_CS, NO_SUCH_MSR, SYSENTER_EIP))
-                .containsExactly(new MsrEntry(SYSENTER_CS, 0x18));
+        assertThat(vcpu.getMsrs(SYSENTER_CS, NO_SUCH_MSR, LSTAR)).containsExactly(new MsrEntry(SYSENTER_CS, 0x18));
     }
 
     @Test
@@ -184,7 +183,8 @@ class VcpuStateIT {
         MemorySegment again = vcpu.getVcpuEvents(vm.arena());
         assertThat(again.get(ValueLayout.JAVA_BYTE, KvmVcpuEventsLayout.OFFSETOF_NMI_MASKED))
                 .isOne();
-        assertThat(again.get(ValueLayout.JAVA_BYTE, KvmVcpuEventsLayout.OFFSETOF_INTERRUPT_SHADOW))
+        // AMD-V has one bit for both kinds of shadow, and KVM tells both then.
+        assertThat(again.get(ValueLayout.JAVA_BYTE, KvmVcpuEventsLayout.OFFSETOF_INTERRUPT_SHADOW) & 1)
                 .isOne();
     }
 
@@ -208,7 +208,7 @@ class VcpuStateIT {
                 .toList();
         vcpu.setCpuid2(leaves);
 
-        assertThat(comparable(vcpu.getCpuid2())).isEqualTo(comparable(leaves)).hasSizeGreaterThan(10);
+        assertThat(comparable(vcpu.getCpuid2())).isEqualTo(comparable(leaves)).hasSizeGreaterThan(5);
     }
 
     @Test
