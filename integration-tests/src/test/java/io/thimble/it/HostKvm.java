@@ -58,6 +58,15 @@ public final class HostKvm {
         return Probe.PVM;
     }
 
+    /**
+     * Tells whether {@code kvm-host/run} emulates the host's processor in software, as it says by the system property
+     * {@code thimble.it.emulated}: a true KVM, on which everything takes 10 to 100 times longer and no duration says
+     * anything.
+     */
+    public static boolean isEmulated() {
+        return Boolean.getBoolean("thimble.it.emulated");
+    }
+
     /** Tells whether a test that needs KVM must fail where there is none. */
     public static boolean isRequired() {
         return "1".equals(System.getProperty(REQUIRE, System.getenv(REQUIRE)));
