@@ -9,6 +9,8 @@ module io.thimble.cli {
     requires io.thimble.linux;
     requires io.thimble.vmm;
 
+    uses io.thimble.vmm.spi.BundledGuest;
+
     provides org.slf4j.spi.SLF4JServiceProvider with
             io.thimble.cli.log.StderrLogging;
 }

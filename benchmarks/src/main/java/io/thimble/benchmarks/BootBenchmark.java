@@ -4,12 +4,12 @@ import io.thimble.vmm.MicroVm;
 import io.thimble.vmm.Timeline;
 import io.thimble.vmm.agent.CommandSegment;
 import io.thimble.vmm.spi.BundledGuest;
+import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.ServiceLoader;
 
@@ -109,28 +109,25 @@ public final class BootBenchmark {
         }
     }
 
+    /** Starts a process, waits for the line, and kills it. */
     private static long process(List<String> command) throws IOException, InterruptedException {
-        LineWatcher watcher = new LineWatcher(LINE);
         long start = System.nanoTime();
-        Process process = new ProcessBuilder(new ArrayList<>(command))
+        Process process = new ProcessBuilder(command)
                 .redirectErrorStream(true)
-                .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()))
+                .redirectInput(Path.of("/dev/null").toFile())
                 .start();
-        try (InputStream output = process.getInputStream()) {
-            byte[] buffer = new byte[8192];
-            int n;
+        try (BufferedReader output = process.inputReader(StandardCharsets.ISO_8859_1)) {
             StringBuilder all = new StringBuilder();
-            while ((n = output.read(buffer)) > 0) {
-                watcher.write(buffer, 0, n);
-                all.append(new String(buffer, 0, n, java.nio.charset.StandardCharsets.ISO_8859_1));
+            for (String line = output.readLine(); line != null; line = output.readLine()) {
+                if (line.contains(LINE)) {
+                    return System.nanoTime() - start;
+                }
+                all.append(line).append('\n');
             }
-            if (!all.toString().contains(LINE)) {
-                throw new IllegalStateException(command.getFirst() + " did not print the line:\n" + all);
-            }
+            throw new IllegalStateException(command.getFirst() + " did not print the line:\n" + all);
         } finally {
             process.destroyForcibly();
             process.waitFor();
         }
-        return watcher.await() - start;
     }
 }

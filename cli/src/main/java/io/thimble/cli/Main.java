@@ -80,6 +80,9 @@ public final class Main {
         if (options.talk == Talk.VERBOSE) {
             StderrLogging.enable();
         }
+        if (options.kernel == null) {
+            WarmUp.begin();
+        }
         return new RunCommand(options).run();
     }
 
