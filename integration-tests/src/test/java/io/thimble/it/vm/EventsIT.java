@@ -185,7 +185,7 @@ class EventsIT {
 
             Timeline timeline = vm.timeline();
             assertThat(timeline.marks().stream().map(Timeline.Mark::name))
-                    .startsWith("boot files opened", "VM created", "memory mapped", "kernel loaded", "vCPUs created")
+                    .startsWith("boot files opened", "VM created", "memory mapped", "kernel loaded, vCPUs created")
                     .containsSubsequence(
                             Timeline.FIRST_RUN, Timeline.AGENT, "command started", "command ended", "ended")
                     .doesNotHaveDuplicates();

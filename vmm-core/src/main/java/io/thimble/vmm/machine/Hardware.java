@@ -12,14 +12,11 @@ import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
 import io.thimble.vmm.agent.AgentListener;
 import io.thimble.vmm.boot.BootLayout;
-import io.thimble.vmm.boot.BootLoader;
-import io.thimble.vmm.boot.LoadedKernel;
 import io.thimble.vmm.legacy.MachineEvents;
 import io.thimble.vmm.vcpu.Vcpu;
 import io.thimble.vmm.vcpu.VcpuEvents;
 import io.thimble.vmm.x86.BootState;
 import io.thimble.vmm.x86.CpuidTable;
-import io.thimble.vmm.x86.FirmwareTables;
 import io.thimble.vmm.x86.Topology;
 import java.io.IOException;
 import java.time.Duration;
@@ -95,23 +92,29 @@ final class Hardware {
         timeline.mark("memory mapped");
 
         Topology topology = new Topology(config.vcpus());
-        long rsdp = config.kernel().isLinux() ? FirmwareTables.write(memory, topology, config.acpi()) : 0;
-        LoadedKernel loaded = BootLoader.load(
-                memory,
-                new BootLoader.Request(plan.image(), plan.protocol(), plan.initrd(), plan.commandLine(), rsdp, true));
-        BootState.writeTables(memory, loaded.mode());
-        timeline.mark("kernel loaded");
+        KernelLoad load = KernelLoad.begin(config, plan, memory, topology);
+        try {
+            createVcpus(openKvm, newVm, topology);
+            createBoard(config, newVm, events);
+        } finally {
+            load.awaitEnd(); // whatever happened here, nobody may write to memory that is unmapped next
+        }
+        BootState.initBootCpu(kvmVcpus.getFirst(), load.result());
+        timeline.mark("kernel loaded, vCPUs created");
+    }
 
+    private void createVcpus(Kvm openKvm, KvmVm newVm, Topology topology) {
         CpuidTable cpuid = new CpuidTable(
                 openKvm.supportedCpuid(), topology, openKvm.checkExtension(KvmCaps.KVM_CAP_TSC_DEADLINE_TIMER) > 0);
-        for (int id = 0; id < config.vcpus(); id++) {
+        for (int id = 0; id < topology.vcpus(); id++) {
             KvmVcpu vcpu = newVm.createVcpu(id);
             kvmVcpus.add(vcpu);
             vcpu.setCpuid2(cpuid.forVcpu(id));
             BootState.initVcpu(vcpu);
         }
-        BootState.initBootCpu(kvmVcpus.getFirst(), loaded);
+    }
 
+    private void createBoard(MachineConfig config, KvmVm newVm, Events events) {
         long below4G = Math.min(config.memory(), BootLayout.PCI_HOLE_ADDRESS);
         Board newBoard = new Board(newVm, config, below4G, config.memory() - below4G, events, events);
         board = newBoard;
@@ -119,7 +122,6 @@ final class Hardware {
             String thread = "thimble-" + config.name() + "-vcpu" + vcpu.id();
             vcpus.add(new Vcpu(vcpu, thread, newBoard.pio(), newBoard.mmio(), events));
         }
-        timeline.mark("vCPUs created");
     }
 
     private static void checkVcpus(MachineConfig config, Kvm kvm) {
