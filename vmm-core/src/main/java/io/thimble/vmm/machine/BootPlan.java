@@ -17,8 +17,9 @@ import io.thimble.vmm.boot.KernelImage;
 import io.thimble.vmm.boot.MemoryNeeds;
 import io.thimble.vmm.spi.BundledGuest;
 import java.io.IOException;
-import java.util.Optional;
+import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What is to be booted, opened and checked before the VM uses anything of KVM: the kernel, the initial RAM disk with the
@@ -35,6 +36,8 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
      * For kernels that are not ours: the console on the serial port, a reset through the i8042 at once after a panic.
      */
     private static final String DEFAULT_COMMAND_LINE = "console=ttyS0 reboot=k panic=-1";
+
+    private static volatile @Nullable BundledGuest foundGuest;
 
     /**
      * Opens everything.
@@ -92,18 +95,27 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         };
     }
 
-    /** Looked for once: a look-up reads every jar. */
-    private static final class Bundled {
-        static final Optional<BundledGuest> GUEST = ServiceLoader.load(
-                        BundledGuest.class, BundledGuest.class.getClassLoader())
-                .findFirst();
-    }
-
+    /** Looks for the provider in every jar, so what was found is kept; a failure (no descriptor left, say) is not. */
     private static BundledGuest bundledGuest() {
-        return Bundled.GUEST.orElseThrow(() -> new MicroVmException(
-                Problem.BOOT_FILES,
-                "no bundled guest is on the class path or module path: add io.thimble:thimble-guest-linux"
-                        + " (io.thimble:microvm brings it), or name a kernel and an initial RAM disk"));
+        BundledGuest found = foundGuest;
+        if (found == null) {
+            try {
+                found = ServiceLoader.load(BundledGuest.class, BundledGuest.class.getClassLoader())
+                        .findFirst()
+                        .orElseThrow(() -> new MicroVmException(
+                                Problem.BOOT_FILES,
+                                "no bundled guest is on the class path or module path: add io.thimble:thimble-guest-linux"
+                                        + " (io.thimble:microvm brings it), or name a kernel and an initial RAM disk"));
+            } catch (ServiceConfigurationError e) {
+                throw new MicroVmException(
+                        Problem.BOOT_FILES,
+                        "the bundled guest cannot be loaded: " + Messages.of(e)
+                                + " - raise the limit of open files (ulimit -n) if it is reached, else mend the class path",
+                        e);
+            }
+            foundGuest = found;
+        }
+        return found;
     }
 
     private static CommandSegment commandSegment(MachineConfig.GuestCommand guest, ConsoleMode mode) {
