@@ -188,6 +188,9 @@ public final class MicroVmBuilder {
     /**
      * Sets what the console reads, on a thread of its own. A thread blocked in the stream's {@code read} ends only when
      * the stream gives something, ends or is closed; give none where that matters, and use {@link MicroVm#type}.
+     *
+     * <p>With {@link ConsoleMode#TERMINAL} this is for what a person types: Linux's driver takes as much as there is in one
+     * interrupt, in which a guest with one vCPU runs nothing else. Files and pipes want {@link ConsoleMode#STREAM}.
      */
     public MicroVmBuilder consoleInput(InputStream input) {
         consoleInput = input;
