@@ -5,10 +5,12 @@ import io.thimble.kvm.Kvm;
 import io.thimble.kvm.KvmException;
 import io.thimble.kvm.KvmVcpu;
 import io.thimble.kvm.KvmVm;
+import io.thimble.linux.HostMemory;
 import io.thimble.linux.Fd;
 import io.thimble.linux.LinuxException;
 import io.thimble.linux.abi.FcntlConstants;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumMap;
@@ -23,8 +25,6 @@ final class HostProbe {
     private static final Path HUGE_PAGES = Path.of("/sys/kernel/mm/transparent_hugepage/enabled");
     private static final Path CGROUP_LIMIT = Path.of("/sys/fs/cgroup/memory.max");
     private static final Pattern SELECTED = Pattern.compile("\\[(\\w+)]");
-    private static final Pattern AVAILABLE = Pattern.compile("(?m)^MemAvailable:\\s+(\\d+) kB");
-    private static final int KIB = 1024;
 
     /** An MSR that exists on kvm-pvm only; its value is {@link #PVM_SIGNATURE}. */
     private static final int MSR_PVM_SIGNATURE = 0x4b564d11;
@@ -67,8 +67,8 @@ final class HostProbe {
                 maxVcpus,
                 tunProblem(),
                 firstMatch(SELECTED, read(HUGE_PAGES)),
-                number(firstMatch(AVAILABLE, read(Path.of("/proc/meminfo"))), KIB),
-                number(read(CGROUP_LIMIT).strip(), 1));
+                availableMemory(),
+                number(read(CGROUP_LIMIT).strip()));
     }
 
     /** Makes a VM with one vCPU, which proves that it can be done, and finds out what would run it. */
@@ -109,8 +109,16 @@ final class HostProbe {
         return matcher.find() ? String.valueOf(matcher.group(1)) : "";
     }
 
-    private static long number(String digits, long unit) {
-        return digits.matches("\\d{1,15}") ? Long.parseLong(digits) * unit : Long.MAX_VALUE;
+    private static long number(String digits) {
+        return digits.matches("\\d{1,15}") ? Long.parseLong(digits) : Long.MAX_VALUE;
+    }
+
+    private static long availableMemory() {
+        try {
+            return HostMemory.available();
+        } catch (UncheckedIOException _) {
+            return Long.MAX_VALUE;
+        }
     }
 
     private static String read(Path file) {

@@ -4,6 +4,7 @@ import io.thimble.memory.GuestMemory;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.boot.BootLoader;
 import io.thimble.vmm.boot.LoadedKernel;
+import io.thimble.vmm.event.Threads;
 import io.thimble.vmm.x86.BootState;
 import io.thimble.vmm.x86.FirmwareTables;
 import io.thimble.vmm.x86.Topology;
@@ -45,17 +46,7 @@ final class KernelLoad {
 
     /** Waits until the thread has ended, however it did. */
     void awaitEnd() {
-        boolean interrupted = false;
-        while (thread.isAlive()) {
-            try {
-                thread.join();
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        Threads.joinUninterruptibly(thread);
     }
 
     /**

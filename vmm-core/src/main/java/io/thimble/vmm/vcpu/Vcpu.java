@@ -11,6 +11,7 @@ import io.thimble.linux.Errno;
 import io.thimble.linux.Signals;
 import io.thimble.linux.abi.Errnos;
 import io.thimble.vmm.bus.Bus;
+import io.thimble.vmm.event.Threads;
 import java.lang.foreign.Arena;
 import java.lang.invoke.VarHandle;
 import java.util.concurrent.locks.Condition;
@@ -157,17 +158,7 @@ public final class Vcpu {
         } finally {
             lock.unlock();
         }
-        boolean interrupted = false;
-        while (thread.isAlive()) {
-            try {
-                thread.join();
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        Threads.joinUninterruptibly(thread);
     }
 
     private void threadMain() {
