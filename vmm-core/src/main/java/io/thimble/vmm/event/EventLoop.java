@@ -4,31 +4,32 @@ import io.thimble.linux.Epoll;
 import io.thimble.linux.EventFd;
 import io.thimble.linux.Fd;
 import io.thimble.linux.abi.EventpollConstants;
+import io.thimble.virtio.device.DeviceLoop;
+import java.time.Duration;
 import java.util.ArrayDeque;
-import java.util.HashMap;
-import java.util.Map;
 import java.util.Queue;
 import java.util.function.Consumer;
 
 /**
  * One thread that waits for descriptors and for tasks (epoll(7)).
  *
- * <p>{@link #post} and {@link #stop} may be called from any thread; {@link #watch} and {@link #unwatch} from the loop's
- * own thread, or before {@link #start}. Handlers and tasks run on the loop's thread, one after the other, and must not
+ * <p>{@link #post} and {@link #stop} may be called from any thread; {@link #watch}, {@link #rewatch} and {@link #unwatch} from
+ * the loop's own thread, or before {@link #start}. A round runs the handlers of what is ready, then the tasks that were posted
+ * before it began to: a task that posts itself again lets everything else have its turn. No round allocates or locks more
+ * than that. Handlers and tasks run on the loop's thread, one after the other, and must not
  * block. A {@link Throwable} from one of them goes to the failure handler; the loop goes on. When the loop ends it closes its
  * own descriptors, not those that it watches.
  */
-public final class EventLoop {
+public final class EventLoop implements DeviceLoop {
     private static final int EVENTS_AT_ONCE = 64;
-    private static final long WAKE_UP = 0;
+    private static final long WAKE_UP = -1;
     private static final long STACK_SIZE = 512 * 1024;
 
     private final Thread thread;
     private final Consumer<Throwable> failureHandler;
     private final EventFd wakeUp;
     private final Epoll epoll;
-    private final Map<Long, Runnable> handlers = new HashMap<>();
-    private long nextKey = WAKE_UP + 1;
+    private final Watches watches = new Watches();
 
     private final Object lock = new Object();
     private final Queue<Runnable> tasks = new ArrayDeque<>(); // guarded by lock, as the two below
@@ -74,37 +75,34 @@ public final class EventLoop {
         close();
     }
 
-    /**
-     * Runs {@code handler} on the loop's thread each time {@code fd} is ready.
-     *
-     * @param interest {@code EPOLL*} bits
-     * @return the key for {@link #unwatch}
-     */
+    @Override
     public long watch(Fd fd, int interest, Runnable handler) {
-        long key = nextKey++;
-        handlers.put(key, handler);
+        long key = watches.add(handler);
         epoll.add(fd, interest, key);
         return key;
     }
 
-    /** Ends {@link #watch}; the handler is not run again. */
+    @Override
+    public void rewatch(Fd fd, long key, int interest) {
+        epoll.modify(fd, interest, key);
+    }
+
+    @Override
     public void unwatch(Fd fd, long key) {
-        handlers.remove(key);
+        watches.remove(key);
         epoll.remove(fd);
     }
 
-    /**
-     * Runs {@code task} on the loop's thread, after those posted before.
-     *
-     * @return false if the loop is stopping and the task will not run
-     */
+    @Override
     public boolean post(Runnable task) {
         synchronized (lock) {
             if (stopping) {
                 return false;
             }
             tasks.add(task);
-            wakeUp.signal();
+            if (!isLoopThread()) {
+                wakeUp.signal();
+            }
             return true;
         }
     }
@@ -130,7 +128,7 @@ public final class EventLoop {
         }
     }
 
-    /** Tells whether the calling thread is the loop's. */
+    @Override
     public boolean isLoopThread() {
         return Thread.currentThread() == thread;
     }
@@ -143,12 +141,16 @@ public final class EventLoop {
     private void run() {
         try {
             while (true) {
-                int count = epoll.await();
+                int count = hasTasks() ? epoll.await(Duration.ZERO) : epoll.await();
                 for (int i = 0; i < count; i++) {
                     long key = epoll.data(i);
-                    Runnable handler = key == WAKE_UP ? (Runnable) wakeUp::consume : handlers.get(key);
-                    if (handler != null) {
-                        runSafely(handler);
+                    if (key == WAKE_UP) {
+                        wakeUp.consume();
+                    } else {
+                        Runnable handler = watches.handler(key);
+                        if (handler != null) {
+                            runSafely(handler);
+                        }
                     }
                 }
                 if (runTasks()) {
@@ -161,17 +163,27 @@ public final class EventLoop {
         }
     }
 
-    /** Runs what was posted; returns whether the loop is to end. */
+    private boolean hasTasks() {
+        synchronized (lock) {
+            return !tasks.isEmpty() || stopping;
+        }
+    }
+
+    /** Runs what was posted so far; returns whether the loop is to end. */
     private boolean runTasks() {
-        while (true) {
+        int waiting;
+        synchronized (lock) {
+            waiting = tasks.size();
+        }
+        for (int i = 0; i < waiting; i++) {
             Runnable task;
             synchronized (lock) {
-                task = tasks.poll();
-                if (task == null) {
-                    return stopping;
-                }
+                task = tasks.remove();
             }
             runSafely(task);
+        }
+        synchronized (lock) {
+            return stopping && tasks.isEmpty();
         }
     }
 

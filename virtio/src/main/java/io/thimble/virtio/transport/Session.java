@@ -1,0 +1,166 @@
+package io.thimble.virtio.transport;
+
+import io.thimble.linux.abi.EventpollConstants;
+import io.thimble.linux.abi.VirtioMmioConstants;
+import io.thimble.linux.abi.VirtioRingConstants;
+import io.thimble.memory.GuestMemory;
+import io.thimble.memory.GuestMemoryException;
+import io.thimble.virtio.device.Activation;
+import io.thimble.virtio.device.DeviceInterrupt;
+import io.thimble.virtio.device.DeviceLoop;
+import io.thimble.virtio.device.VirtioDevice;
+import io.thimble.virtio.queue.SplitVirtqueue;
+import io.thimble.virtio.queue.Virtqueue;
+import io.thimble.virtio.queue.VirtqueueException;
+import io.thimble.virtio.queue.VirtqueueState;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A device at work for one driver: from DRIVER_OK to the next reset. Everything happens on the loop's thread, except the
+ * interrupts, which any thread may raise.
+ */
+final class Session implements DeviceInterrupt {
+    /** Each notification is an event of its own, so that the eventfd need never be read (epoll(7)). */
+    private static final int INTEREST = EventpollConstants.EPOLLIN | (int) EventpollConstants.EPOLLET;
+
+    private final TransportCore core;
+    private final VirtioDevice device;
+    private final GuestMemory memory;
+    private final long features;
+    private final DeviceLoop loop;
+    private final List<Optional<Virtqueue>> queues = new ArrayList<>();
+    private final long[] watchKeys;
+    private final Runnable[] servers;
+
+    private boolean activated;
+    private boolean broken;
+    private boolean paused;
+    private volatile boolean over;
+
+    Session(TransportCore core, VirtioDevice device, GuestMemory memory, long features, DeviceLoop loop) {
+        this.core = core;
+        this.device = device;
+        this.memory = memory;
+        this.features = features;
+        this.loop = loop;
+        this.watchKeys = new long[core.queueCount()];
+        this.servers = new Runnable[core.queueCount()];
+        for (int i = 0; i < servers.length; i++) {
+            int index = i;
+            servers[i] = () -> serve(index);
+        }
+    }
+
+    void start(List<Optional<VirtqueueState>> ready) {
+        try {
+            for (Optional<VirtqueueState> state : ready) {
+                queues.add(state.map(this::queue));
+            }
+            activated = true;
+            device.activate(new Activation(memory, queues, features, this, loop, this::fail));
+        } catch (VirtqueueException | GuestMemoryException e) {
+            fail(String.valueOf(e.getMessage()));
+            return;
+        }
+        for (int i = 0; i < servers.length; i++) {
+            if (queues.get(i).isPresent()) {
+                watchKeys[i] = loop.watch(core.notifier(i).fd(), INTEREST, servers[i]);
+                boolean _ = loop.post(servers[i]);
+            }
+        }
+    }
+
+    private Virtqueue queue(VirtqueueState state) {
+        return new SplitVirtqueue(
+                memory,
+                state,
+                has(VirtioRingConstants.VIRTIO_RING_F_EVENT_IDX),
+                has(VirtioRingConstants.VIRTIO_RING_F_INDIRECT_DESC));
+    }
+
+    private boolean has(int bit) {
+        return (features & (1L << bit)) != 0;
+    }
+
+    private void serve(int index) {
+        if (broken || paused || over) {
+            return;
+        }
+        try {
+            if (device.queueNotified(index)) {
+                boolean _ = loop.post(servers[index]);
+            }
+        } catch (VirtqueueException | GuestMemoryException e) {
+            fail(String.valueOf(e.getMessage()));
+        }
+    }
+
+    private void fail(String reason) {
+        if (!broken && !over) {
+            broken = true;
+            core.fail(reason);
+        }
+    }
+
+    /** Ends the session; {@code stopped} is run when the device touches guest memory no more. */
+    void stop(Runnable stopped) {
+        abandon();
+        if (activated) {
+            device.reset(stopped);
+        } else {
+            stopped.run();
+        }
+    }
+
+    /** Ends the session without a word to the device, which is to be closed. */
+    void abandon() {
+        over = true;
+        for (int i = 0; i < watchKeys.length; i++) {
+            if (watchKeys[i] != 0) {
+                loop.unwatch(core.notifier(i).fd(), watchKeys[i]);
+                watchKeys[i] = 0;
+            }
+        }
+    }
+
+    void pause(Runnable quiet) {
+        paused = true;
+        if (activated) {
+            device.pause(quiet);
+        } else {
+            quiet.run();
+        }
+    }
+
+    void resume() {
+        paused = false;
+        if (activated) {
+            device.resume();
+            for (int i = 0; i < servers.length; i++) {
+                if (watchKeys[i] != 0) {
+                    boolean _ = loop.post(servers[i]);
+                }
+            }
+        }
+    }
+
+    List<Optional<VirtqueueState>> queueStates() {
+        return queues.stream().map(queue -> queue.map(Virtqueue::state)).toList();
+    }
+
+    @Override
+    public void signalQueue(int queue) {
+        if (!over) {
+            core.interrupt(VirtioMmioConstants.VIRTIO_MMIO_INT_VRING);
+        }
+    }
+
+    @Override
+    public void signalConfig() {
+        if (!over) {
+            core.interrupt(VirtioMmioConstants.VIRTIO_MMIO_INT_CONFIG);
+        }
+    }
+}

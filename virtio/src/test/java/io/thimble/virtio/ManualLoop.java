@@ -1,0 +1,93 @@
+package io.thimble.virtio;
+
+import io.thimble.linux.Epoll;
+import io.thimble.linux.Fd;
+import io.thimble.virtio.device.DeviceLoop;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Queue;
+import java.util.function.BooleanSupplier;
+
+/** A loop that turns when the test says so, on the test's thread. */
+public final class ManualLoop implements DeviceLoop, AutoCloseable {
+    private final Thread owner = Thread.currentThread();
+    private final Epoll epoll = new Epoll("test", 64);
+    private final Map<Long, Runnable> handlers = new HashMap<>();
+    private final Queue<Runnable> tasks = new ArrayDeque<>();
+    private long nextKey = 1;
+
+    @Override
+    public long watch(Fd fd, int interest, Runnable handler) {
+        long key = nextKey++;
+        handlers.put(key, handler);
+        epoll.add(fd, interest, key);
+        return key;
+    }
+
+    @Override
+    public void rewatch(Fd fd, long key, int interest) {
+        epoll.modify(fd, interest, key);
+    }
+
+    @Override
+    public void unwatch(Fd fd, long key) {
+        handlers.remove(key);
+        epoll.remove(fd);
+    }
+
+    @Override
+    public boolean post(Runnable task) {
+        synchronized (tasks) {
+            tasks.add(task);
+        }
+        return true;
+    }
+
+    @Override
+    public boolean isLoopThread() {
+        return Thread.currentThread() == owner;
+    }
+
+    /** Turns until nothing is ready any more. */
+    public void run() {
+        while (turn(Duration.ZERO)) {}
+    }
+
+    /** Turns until {@code done}; fails after ten seconds without anything ready. */
+    public void runUntil(BooleanSupplier done) {
+        while (!done.getAsBoolean()) {
+            if (!turn(Duration.ofSeconds(10))) {
+                throw new AssertionError("nothing happened for ten seconds");
+            }
+        }
+    }
+
+    private boolean turn(Duration timeout) {
+        int waiting;
+        synchronized (tasks) {
+            waiting = tasks.size();
+        }
+        int ready = epoll.await(waiting == 0 ? timeout : Duration.ZERO);
+        for (int i = 0; i < ready; i++) {
+            Runnable handler = handlers.get(epoll.data(i));
+            if (handler != null) {
+                handler.run();
+            }
+        }
+        for (int i = 0; i < waiting; i++) {
+            Runnable task;
+            synchronized (tasks) {
+                task = tasks.remove();
+            }
+            task.run();
+        }
+        return ready + waiting > 0;
+    }
+
+    @Override
+    public void close() {
+        epoll.close();
+    }
+}
