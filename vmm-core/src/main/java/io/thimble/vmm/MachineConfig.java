@@ -23,6 +23,7 @@ import java.util.Optional;
  * @param debugExit whether a write to port 0xf4 ends the VM
  * @param guest what the guest agent is to run
  * @param console the console's streams
+ * @param devices the virtio devices
  * @param listeners who is told
  */
 public record MachineConfig(
@@ -39,6 +40,7 @@ public record MachineConfig(
         boolean debugExit,
         GuestCommand guest,
         Console console,
+        Devices devices,
         List<VmListener> listeners) {
 
     /** Copies the listeners. */
@@ -69,6 +71,13 @@ public record MachineConfig(
             environment = Map.copyOf(environment);
         }
     }
+
+    /**
+     * The virtio devices.
+     *
+     * @param rng whether there is an entropy device
+     */
+    public record Devices(boolean rng) {}
 
     /**
      * The console's streams.

@@ -52,6 +52,7 @@ public final class MicroVmBuilder {
     private ConsoleMode consoleMode = ConsoleMode.TERMINAL;
     private SlowReaderPolicy slowReader = SlowReaderPolicy.HOLD_BACK;
     private int consoleCapacity = BufferedSerialOutput.DEFAULT_CAPACITY;
+    private boolean rng = true;
     private final List<VmListener> listeners = new ArrayList<>();
 
     MicroVmBuilder() {}
@@ -102,6 +103,12 @@ public final class MicroVmBuilder {
     /** Sets whether all guest memory is taken from the host before the guest starts; by default false. */
     public MicroVmBuilder prefault(boolean value) {
         prefault = value;
+        return this;
+    }
+
+    /** Sets whether the VM has an entropy device (virtio-rng), which gives random bytes of the host's; by default true. */
+    public MicroVmBuilder rng(boolean value) {
+        rng = value;
         return this;
     }
 
@@ -257,6 +264,7 @@ public final class MicroVmBuilder {
                         consoleMode,
                         slowReader,
                         consoleCapacity),
+                new MachineConfig.Devices(rng),
                 listeners));
     }
 

@@ -10,9 +10,17 @@ import java.util.Map;
  * @param unclaimedPorts accesses to ports that no device has
  * @param unclaimedMemory accesses to guest-physical addresses that no device and no memory has
  * @param consoleDropped characters of the console's output that were dropped
+ * @param driverFaults how often a driver of the guest broke a rule of virtio, so that its device waits for a reset
+ * @param hostFailures how often the host failed a device, for example by an I/O error
  */
 public record VmStatistics(
-        Map<String, Long> exits, long interrupted, long unclaimedPorts, long unclaimedMemory, long consoleDropped) {
+        Map<String, Long> exits,
+        long interrupted,
+        long unclaimedPorts,
+        long unclaimedMemory,
+        long consoleDropped,
+        long driverFaults,
+        long hostFailures) {
 
     /** Copies the map. */
     public VmStatistics {

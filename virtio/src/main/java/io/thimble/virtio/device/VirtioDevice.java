@@ -90,7 +90,7 @@ public interface VirtioDevice {
     void restore(Record state);
 
     /**
-     * Frees everything; the vCPUs have ended.
+     * Frees everything; the vCPUs have ended. Again, it does nothing.
      *
      * @param deadline how long it may block for I/O that is under way
      * @return whether all I/O has ended: if not, the caller must keep guest memory mapped

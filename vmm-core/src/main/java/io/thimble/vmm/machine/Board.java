@@ -59,12 +59,14 @@ final class Board {
      * @param vm whose interrupt lines they drive
      * @param memoryBelow4G bytes of RAM, for the CMOS
      * @param memoryAbove4G bytes of RAM, for the CMOS
+     * @param mmio the bus of the devices that are not here
      */
     Board(
             KvmVm vm,
             MachineConfig config,
             long memoryBelow4G,
             long memoryAbove4G,
+            Bus mmio,
             MachineEvents events,
             AgentListener agent) {
         this.vm = vm;
@@ -105,7 +107,7 @@ final class Board {
             ports.add("debug exit", DebugExit.PORT, DebugExit.LENGTH, new DebugExit(events));
         }
         pio = ports.build();
-        mmio = Bus.mmio().build();
+        this.mmio = mmio;
         InputStream input = streams.input().orElse(null);
         if (streams.mode() == ConsoleMode.STREAM) {
             commandInput = new CommandInput(input == null ? InputStream.nullInputStream() : input, control::inputEnded);

@@ -42,11 +42,12 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
     /**
      * Opens everything.
      *
+     * @param devices to announce to the kernel
      * @throws MicroVmException if a file is missing or wrong, or memory too small for them
      */
-    static BootPlan open(MachineConfig config) {
+    static BootPlan open(MachineConfig config, DevicePlan devices) {
         try {
-            return openFiles(config);
+            return openFiles(config, devices);
         } catch (InsufficientMemoryException e) {
             throw new MicroVmException(Problem.MEMORY, Messages.of(e), e);
         } catch (BootException e) {
@@ -56,7 +57,7 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         }
     }
 
-    private static BootPlan openFiles(MachineConfig config) throws IOException {
+    private static BootPlan openFiles(MachineConfig config, DevicePlan devices) throws IOException {
         KernelImage image = openKernel(config.kernel());
         Initrd initrd = new Initrd();
         try {
@@ -72,7 +73,7 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
             BootProtocol protocol = config.kernel() instanceof GuestKernel.LinuxFile file && file.pvh()
                     ? BootProtocol.PVH
                     : BootProtocol.LINUX;
-            return new BootPlan(image, protocol, initrd, commandLine(config));
+            return new BootPlan(image, protocol, initrd, commandLine(config, devices));
         } catch (IOException | RuntimeException e) {
             initrd.close();
             image.close();
@@ -134,7 +135,7 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         }
     }
 
-    private static CommandLine commandLine(MachineConfig config) throws IOException {
+    private static CommandLine commandLine(MachineConfig config, DevicePlan devices) throws IOException {
         if (!config.kernel().isLinux()) {
             return CommandLine.empty();
         }
@@ -142,7 +143,7 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
                 ? bundledGuest().defaultCommandLine()
                 : DEFAULT_COMMAND_LINE;
         CommandLine line = CommandLine.parse(config.append()).withDefaults(defaults);
-        return config.acpi() ? line : line.withDefaults("acpi=off");
+        return config.acpi() ? line : line.withDefaults("acpi=off").append(devices.kernelParameters());
     }
 
     @Override

@@ -12,6 +12,8 @@ import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
 import io.thimble.vmm.agent.AgentListener;
 import io.thimble.vmm.boot.BootLayout;
+import io.thimble.vmm.bus.Bus;
+import io.thimble.vmm.event.EventLoop;
 import io.thimble.vmm.legacy.MachineEvents;
 import io.thimble.vmm.vcpu.Vcpu;
 import io.thimble.vmm.vcpu.VcpuEvents;
@@ -34,7 +36,10 @@ final class Hardware {
     private @Nullable GuestRam ram;
     private @Nullable Kvm kvm;
     private @Nullable KvmVm vm;
+    private @Nullable DevicePlan devicePlan;
+    private @Nullable VirtioBoard devices;
     private @Nullable Board board;
+    private final DeviceReports reports;
     private final List<KvmVcpu> kvmVcpus = new ArrayList<>();
     private final List<Vcpu> vcpus = new ArrayList<>();
 
@@ -47,18 +52,23 @@ final class Hardware {
         void reset(String source);
     }
 
-    private Hardware() {}
+    private Hardware(String name) {
+        reports = new DeviceReports(name);
+    }
 
     /**
      * Builds the VM up to the point where its vCPUs can start.
      *
+     * @param loop on which the devices are to run
      * @throws MicroVmException if something is missing or wrong; then nothing is held
      */
-    static Hardware build(MachineConfig config, Events events, TimelineRecorder timeline) {
-        Hardware hardware = new Hardware();
-        try (BootPlan plan = BootPlan.open(config)) {
+    static Hardware build(MachineConfig config, EventLoop loop, Events events, TimelineRecorder timeline) {
+        Hardware hardware = new Hardware(config.name());
+        DevicePlan devicePlan = DevicePlan.open(config);
+        hardware.devicePlan = devicePlan;
+        try (BootPlan plan = BootPlan.open(config, devicePlan)) {
             timeline.mark("boot files opened");
-            hardware.assemble(config, plan, events, timeline);
+            hardware.assemble(config, plan, devicePlan, loop, events, timeline);
             return hardware;
         } catch (KvmException e) {
             hardware.close(Duration.ZERO);
@@ -72,7 +82,13 @@ final class Hardware {
         }
     }
 
-    private void assemble(MachineConfig config, BootPlan plan, Events events, TimelineRecorder timeline)
+    private void assemble(
+            MachineConfig config,
+            BootPlan plan,
+            DevicePlan devicePlan,
+            EventLoop loop,
+            Events events,
+            TimelineRecorder timeline)
             throws IOException {
         Kvm openKvm = Kvm.open();
         kvm = openKvm;
@@ -92,10 +108,13 @@ final class Hardware {
         timeline.mark("memory mapped");
 
         Topology topology = new Topology(config.vcpus());
-        KernelLoad load = KernelLoad.begin(config, plan, memory, topology);
+        KernelLoad load = KernelLoad.begin(config, plan, devicePlan, memory, topology);
         try {
             createVcpus(openKvm, newVm, topology);
-            createBoard(config, newVm, events);
+            VirtioBoard newDevices =
+                    new VirtioBoard(newVm, devicePlan.devices(), devicePlan.places(), memory, loop, reports);
+            devices = newDevices;
+            createBoard(config, newVm, newDevices.mmio(), events);
         } finally {
             load.awaitEnd(); // whatever happened here, nobody may write to memory that is unmapped next
         }
@@ -114,9 +133,9 @@ final class Hardware {
         }
     }
 
-    private void createBoard(MachineConfig config, KvmVm newVm, Events events) {
+    private void createBoard(MachineConfig config, KvmVm newVm, Bus mmio, Events events) {
         long below4G = Math.min(config.memory(), BootLayout.PCI_HOLE_ADDRESS);
-        Board newBoard = new Board(newVm, config, below4G, config.memory() - below4G, events, events);
+        Board newBoard = new Board(newVm, config, below4G, config.memory() - below4G, mmio, events, events);
         board = newBoard;
         for (KvmVcpu vcpu : kvmVcpus) {
             String thread = "thimble-" + config.name() + "-vcpu" + vcpu.id();
@@ -139,21 +158,43 @@ final class Hardware {
         return board;
     }
 
+    VirtioBoard devices() {
+        if (devices == null) {
+            throw new IllegalStateException("not assembled");
+        }
+        return devices;
+    }
+
+    DeviceReports reports() {
+        return reports;
+    }
+
     List<Vcpu> vcpus() {
         return vcpus;
     }
 
+    /** Lets everybody go who waits for a device: the VM is to end. Any thread. */
+    void abandonWaits() {
+        VirtioBoard running = devices;
+        if (running != null) {
+            running.abandonWaits();
+        }
+    }
+
     /**
-     * Gives everything back: ends the vCPU threads, then the devices' threads, frees the VM, and last unmaps its memory.
+     * Gives everything back: ends the vCPU threads, then the devices and their threads, frees the VM, and last unmaps its
+     * memory; if I/O does not end, the memory stays mapped, and the log says so.
      *
-     * @param consoleDeadline how long the console's reader may take for what is buffered
+     * @param deadline how long the console's reader, and then I/O, may take for what is under way
      */
-    void close(Duration consoleDeadline) {
+    void close(Duration deadline) {
+        abandonWaits();
         vcpus.forEach(Vcpu::requestEnd);
         vcpus.forEach(Vcpu::awaitEnd);
         if (board != null) {
-            board.close(consoleDeadline);
+            board.close(deadline);
         }
+        boolean ioEnded = closeDevices(deadline);
         kvmVcpus.forEach(KvmVcpu::close);
         if (vm != null) {
             vm.close();
@@ -161,8 +202,20 @@ final class Hardware {
         if (kvm != null) {
             kvm.close();
         }
-        if (ram != null) {
+        if (ram != null && ioEnded) {
             ram.close();
+        } else if (ram != null) {
+            reports.hostFailure("memory", "I/O into guest memory does not end: the memory stays mapped");
         }
+    }
+
+    private boolean closeDevices(Duration deadline) {
+        if (devices != null) {
+            return devices.close(deadline);
+        }
+        if (devicePlan != null) {
+            devicePlan.close();
+        }
+        return true;
     }
 }

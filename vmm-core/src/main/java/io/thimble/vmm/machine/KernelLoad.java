@@ -8,7 +8,9 @@ import io.thimble.vmm.event.Threads;
 import io.thimble.vmm.x86.BootState;
 import io.thimble.vmm.x86.FirmwareTables;
 import io.thimble.vmm.x86.Topology;
+import io.thimble.vmm.x86.acpi.VirtioMmioDevice;
 import java.io.IOException;
+import java.util.List;
 import java.util.concurrent.FutureTask;
 
 /**
@@ -25,8 +27,10 @@ final class KernelLoad {
     }
 
     /** Starts the thread; after this, {@link #awaitEnd} must come before the memory is unmapped. */
-    static KernelLoad begin(MachineConfig config, BootPlan plan, GuestMemory memory, Topology topology) {
-        FutureTask<LoadedKernel> task = new FutureTask<>(() -> load(config, plan, memory, topology));
+    static KernelLoad begin(
+            MachineConfig config, BootPlan plan, DevicePlan devices, GuestMemory memory, Topology topology) {
+        List<VirtioMmioDevice> places = devices.places();
+        FutureTask<LoadedKernel> task = new FutureTask<>(() -> load(config, plan, places, memory, topology));
         Thread thread = Thread.ofPlatform()
                 .daemon(true)
                 .name("thimble-" + config.name() + "-load")
@@ -34,9 +38,10 @@ final class KernelLoad {
         return new KernelLoad(task, thread);
     }
 
-    private static LoadedKernel load(MachineConfig config, BootPlan plan, GuestMemory memory, Topology topology)
+    private static LoadedKernel load(
+            MachineConfig config, BootPlan plan, List<VirtioMmioDevice> places, GuestMemory memory, Topology topology)
             throws IOException {
-        long rsdp = config.kernel().isLinux() ? FirmwareTables.write(memory, topology, config.acpi()) : 0;
+        long rsdp = config.kernel().isLinux() ? FirmwareTables.write(memory, topology, config.acpi(), places) : 0;
         LoadedKernel loaded = BootLoader.load(
                 memory,
                 new BootLoader.Request(plan.image(), plan.protocol(), plan.initrd(), plan.commandLine(), rsdp, true));

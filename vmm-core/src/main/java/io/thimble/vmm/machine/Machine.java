@@ -118,7 +118,7 @@ public final class Machine {
         Hardware newHardware = null;
         try {
             newLoop = new EventLoop("thimble-" + name() + "-io", this::loopFailed);
-            newHardware = Hardware.build(config, events, timeline);
+            newHardware = Hardware.build(config, newLoop, events, timeline);
             newLoop.start();
             hardware = newHardware;
             loop = newLoop;
@@ -174,6 +174,7 @@ public final class Machine {
             if (state == VmState.RUNNING) {
                 running.vcpus().forEach(Vcpu::requestPark);
                 running.vcpus().forEach(Vcpu::awaitParked);
+                running.devices().pause();
                 if (ending.get() != null) {
                     throw new IllegalStateException(name() + " ended before it could be paused");
                 }
@@ -191,6 +192,7 @@ public final class Machine {
             Hardware running = requireAlive("resume");
             if (state == VmState.PAUSED) {
                 enter(VmState.RUNNING);
+                running.devices().resume();
                 running.vcpus().forEach(Vcpu::resume);
             }
         } finally {
@@ -349,7 +351,7 @@ public final class Machine {
         if (last != null) {
             return last;
         }
-        return running == null ? new VmStatistics(Map.of(), 0, 0, 0, 0) : statistics(running);
+        return running == null ? new VmStatistics(Map.of(), 0, 0, 0, 0, 0, 0) : statistics(running);
     }
 
     private static VmStatistics statistics(Hardware hardware) {
@@ -365,7 +367,9 @@ public final class Machine {
                 interrupted,
                 board.pio().unclaimedReads() + board.pio().unclaimedWrites(),
                 board.mmio().unclaimedReads() + board.mmio().unclaimedWrites(),
-                board.consoleDropped());
+                board.consoleDropped(),
+                hardware.reports().driverFaults(),
+                hardware.reports().hostFailures());
     }
 
     /** See {@link io.thimble.vmm.MicroVm#close}. */
@@ -415,6 +419,7 @@ public final class Machine {
         if (running == null || runningLoop == null) {
             return;
         }
+        running.abandonWaits();
         running.vcpus().forEach(Vcpu::requestEnd);
         boolean posted = runningLoop.post(() -> tearDown(newEnding, running, runningLoop));
         if (!posted) {

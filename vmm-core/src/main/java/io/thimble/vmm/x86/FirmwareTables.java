@@ -2,6 +2,7 @@ package io.thimble.vmm.x86;
 
 import io.thimble.memory.GuestMemory;
 import io.thimble.vmm.x86.acpi.AcpiTables;
+import io.thimble.vmm.x86.acpi.VirtioMmioDevice;
 import io.thimble.vmm.x86.mptable.MpTable;
 import java.util.List;
 
@@ -12,10 +13,11 @@ public final class FirmwareTables {
     /**
      * Writes the MP table and, if asked for, the ACPI tables.
      *
+     * @param devices the virtio-mmio devices, which ACPI announces
      * @return the guest-physical address of ACPI's root pointer (RSDP); 0 without ACPI
      */
-    public static long write(GuestMemory memory, Topology topology, boolean acpi) {
+    public static long write(GuestMemory memory, Topology topology, boolean acpi, List<VirtioMmioDevice> devices) {
         long _ = MpTable.write(memory, topology.vcpus());
-        return acpi ? AcpiTables.write(memory, topology.vcpus(), List.of()) : 0;
+        return acpi ? AcpiTables.write(memory, topology.vcpus(), devices) : 0;
     }
 }

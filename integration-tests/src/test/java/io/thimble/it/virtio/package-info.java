@@ -1,0 +1,3 @@
+/** Virtio devices under the guests' own drivers. */
+@org.jspecify.annotations.NullMarked
+package io.thimble.it.virtio;

@@ -1,0 +1,89 @@
+package io.thimble.vmm.machine;
+
+import io.thimble.virtio.device.VirtioDevice;
+import io.thimble.virtio.rng.RngDevice;
+import io.thimble.virtio.transport.MmioTransport;
+import io.thimble.vmm.MachineConfig;
+import io.thimble.vmm.MicroVmException;
+import io.thimble.vmm.MicroVmException.Problem;
+import io.thimble.vmm.boot.BootLayout;
+import io.thimble.vmm.x86.LegacyInterrupts;
+import io.thimble.vmm.x86.acpi.VirtioMmioDevice;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/**
+ * The VM's virtio devices, made and checked before the VM uses anything of KVM, and where each has its registers and its
+ * interrupt. The order is that in which a guest finds them.
+ */
+final class DevicePlan implements AutoCloseable {
+    private final List<VirtioDevice> devices = new ArrayList<>();
+
+    private DevicePlan() {}
+
+    /**
+     * Makes the devices.
+     *
+     * @throws MicroVmException if one cannot be had, or if they are too many
+     */
+    static DevicePlan open(MachineConfig config) {
+        DevicePlan plan = new DevicePlan();
+        try {
+            plan.addAll(config.devices());
+            int lines = LegacyInterrupts.FREE.size();
+            if (plan.devices.size() > lines) {
+                throw new MicroVmException(
+                        Problem.CONFIGURATION,
+                        plan.devices.size() + " virtio devices, but there are interrupt lines for " + lines
+                                + ": give the VM fewer");
+            }
+            return plan;
+        } catch (RuntimeException | Error e) {
+            plan.close();
+            throw e;
+        }
+    }
+
+    private void addAll(MachineConfig.Devices config) {
+        if (config.rng()) {
+            devices.add(new RngDevice());
+        }
+    }
+
+    /** Returns the devices. */
+    List<VirtioDevice> devices() {
+        return List.copyOf(devices);
+    }
+
+    /** Returns each device's place. */
+    List<VirtioMmioDevice> places() {
+        List<VirtioMmioDevice> places = new ArrayList<>();
+        for (int i = 0; i < devices.size(); i++) {
+            places.add(new VirtioMmioDevice(
+                    BootLayout.VIRTIO_MMIO_ADDRESS + (long) i * MmioTransport.LENGTH,
+                    MmioTransport.LENGTH,
+                    LegacyInterrupts.FREE.get(i)));
+        }
+        return places;
+    }
+
+    /**
+     * Returns the kernel parameters that announce the devices (Documentation/admin-guide/kernel-parameters.txt,
+     * {@code virtio_mmio.device}), for a kernel that has no ACPI to look in.
+     */
+    String kernelParameters() {
+        return places().stream()
+                .map(p -> String.format("virtio_mmio.device=%d@0x%x:%d", p.size(), p.address(), p.gsi()))
+                .collect(Collectors.joining(" "));
+    }
+
+    /** Frees the devices, unless a {@link VirtioBoard} has taken them over. */
+    @Override
+    public void close() {
+        for (VirtioDevice device : devices) {
+            boolean _ = device.close(Duration.ZERO); // it was never active: there is no I/O
+        }
+    }
+}
