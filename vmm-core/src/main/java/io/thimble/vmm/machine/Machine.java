@@ -175,8 +175,10 @@ public final class Machine {
                 running.vcpus().forEach(Vcpu::requestPark);
                 running.vcpus().forEach(Vcpu::awaitParked);
                 running.devices().pause();
-                if (ending.get() != null) {
-                    throw new IllegalStateException(name() + " ended before it could be paused");
+                Ending ended = ending.get();
+                if (ended != null) {
+                    throw new IllegalStateException(
+                            name() + " ended before it could be paused: " + ended.reason + " " + ended.detail);
                 }
                 enter(VmState.PAUSED);
             }
