@@ -1,7 +1,9 @@
 package io.thimble.virtio;
 
 import io.thimble.linux.Epoll;
+import io.thimble.linux.EventFd;
 import io.thimble.linux.Fd;
+import io.thimble.linux.abi.EventpollConstants;
 import io.thimble.virtio.device.DeviceLoop;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -14,9 +16,15 @@ import java.util.function.BooleanSupplier;
 public final class ManualLoop implements DeviceLoop, AutoCloseable {
     private final Thread owner = Thread.currentThread();
     private final Epoll epoll = new Epoll("test", 64);
+    private final EventFd wakeUp = new EventFd("test");
     private final Map<Long, Runnable> handlers = new HashMap<>();
     private final Queue<Runnable> tasks = new ArrayDeque<>();
     private long nextKey = 1;
+
+    /** Makes a loop for the calling thread to turn. */
+    public ManualLoop() {
+        watch(wakeUp.fd(), EventpollConstants.EPOLLIN, wakeUp::consume);
+    }
 
     @Override
     public long watch(Fd fd, int interest, Runnable handler) {
@@ -41,6 +49,9 @@ public final class ManualLoop implements DeviceLoop, AutoCloseable {
     public boolean post(Runnable task) {
         synchronized (tasks) {
             tasks.add(task);
+        }
+        if (!isLoopThread()) {
+            wakeUp.signal();
         }
         return true;
     }
@@ -89,5 +100,6 @@ public final class ManualLoop implements DeviceLoop, AutoCloseable {
     @Override
     public void close() {
         epoll.close();
+        wakeUp.close();
     }
 }
