@@ -13,5 +13,6 @@ module io.thimble.virtio {
     exports io.thimble.virtio.queue;
     exports io.thimble.virtio.device;
     exports io.thimble.virtio.transport;
+    exports io.thimble.virtio.net;
     exports io.thimble.virtio.rng;
 }

@@ -183,12 +183,16 @@ public final class SplitVirtqueue implements Virtqueue {
     }
 
     @Override
-    public void addUsed(DescriptorChain chain, long written) {
+    public void stageUsed(DescriptorChain chain, long written) {
         long entry =
                 device + SplitLayout.OFFSETOF_RING + (long) (nextUsed & (size - 1)) * SplitLayout.SIZEOF_USED_ENTRY;
         memory.putInt(entry, chain.id());
         memory.putInt(entry + SplitLayout.OFFSETOF_USED_LEN, (int) written);
         nextUsed = (nextUsed + 1) & INDEX_MASK;
+    }
+
+    @Override
+    public void publishUsed() {
         memory.putShortRelease(device + SplitLayout.OFFSETOF_IDX, (short) nextUsed);
     }
 

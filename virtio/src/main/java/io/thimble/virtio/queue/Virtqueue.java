@@ -42,7 +42,19 @@ public interface Virtqueue {
      * @param chain as popped
      * @param written how many bytes the device has written to its device-writable part
      */
-    void addUsed(DescriptorChain chain, long written);
+    default void addUsed(DescriptorChain chain, long written) {
+        stageUsed(chain, written);
+        publishUsed();
+    }
+
+    /**
+     * As {@link #addUsed}, but the driver sees it only with the next {@link #publishUsed}: for what it must see at once
+     * (section 5.1.6.4: all buffers of one packet), and for less traffic between CPUs.
+     */
+    void stageUsed(DescriptorChain chain, long written);
+
+    /** Lets the driver see everything that was staged. */
+    void publishUsed();
 
     /** Tells whether a buffer is available, without taking it. */
     boolean hasAvailable();
