@@ -14,4 +14,5 @@ module io.thimble.vmm {
     exports io.thimble.vmm.spi;
 
     uses io.thimble.vmm.spi.BundledGuest;
+    uses io.thimble.vmm.spi.KernelDecoder;
 }

@@ -42,12 +42,14 @@ public final class Syscall {
      * seven; unused ones are passed as 0, which the System V calling convention lets every function ignore.
      */
     static MethodHandle link(String function) {
-        Linker linker = Linker.nativeLinker();
-        return linker.downcallHandle(
-                linker.defaultLookup().findOrThrow(function),
-                SHAPE,
-                Linker.Option.firstVariadicArg(1),
-                Linker.Option.captureCallState("errno"));
+        return link(Linker.nativeLinker().defaultLookup().findOrThrow(function));
+    }
+
+    /** Likewise, a function of another library. */
+    static MethodHandle link(MemorySegment function) {
+        return Linker.nativeLinker()
+                .downcallHandle(
+                        function, SHAPE, Linker.Option.firstVariadicArg(1), Linker.Option.captureCallState("errno"));
     }
 
     /** Returns a new capture segment that lives as long as {@code arena}. */

@@ -138,7 +138,10 @@ public final class MicroVmBuilder {
         return this;
     }
 
-    /** Sets whether the guest gets ACPI tables; by default true. Without, it finds its CPUs by the MP table. */
+    /**
+     * Sets whether the guest gets ACPI tables; by default true, if the kernel reads them ({@link KernelTraits#acpi}). Without,
+     * it finds its CPUs by the MP table.
+     */
     public MicroVmBuilder acpi(boolean value) {
         acpi = value;
         return this;
@@ -249,7 +252,7 @@ public final class MicroVmBuilder {
                 Optional.ofNullable(initrd),
                 withInitrd && kernel.isLinux(),
                 append,
-                acpi && kernel.isLinux(),
+                acpi && kernel.isLinux() && kernel.traits().acpi(),
                 debugExit,
                 new MachineConfig.GuestCommand(
                         command,

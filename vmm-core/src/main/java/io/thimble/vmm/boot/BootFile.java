@@ -15,18 +15,53 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
-/** A kernel or initrd file, open for reading; its contents go from the page cache straight into guest memory. */
+/**
+ * The bytes of a kernel or an initrd: a file, whose contents go from the page cache straight into guest memory, or what
+ * was unpacked from one, or a part of this process's memory. To be closed.
+ */
 final class BootFile implements Closeable {
+    /** Where the bytes come from. */
+    interface Source extends Closeable {
+        /**
+         * Reads some bytes, as {@link FileChannel#read(ByteBuffer, long)} does.
+         *
+         * @return how many, at least 1, or -1 if there is nothing at {@code position}
+         */
+        int read(ByteBuffer target, long position) throws IOException;
+    }
+
+    private record ChannelSource(FileChannel channel) implements Source {
+        @Override
+        public int read(ByteBuffer target, long position) throws IOException {
+            return channel.read(target, position);
+        }
+
+        @Override
+        public void close() throws IOException {
+            channel.close();
+        }
+    }
+
     /** ByteBuffers count in int; a file is read in pieces of at most this many bytes. */
     private static final long MAX_PIECE = 1L << 30;
 
-    private final Path path;
-    private final FileChannel channel;
+    private final String name;
+    private final String packing;
+    private final Source source;
     private final long size;
 
-    private BootFile(Path path, FileChannel channel, long size) {
-        this.path = path;
-        this.channel = channel;
+    /**
+     * Makes a file of something else.
+     *
+     * @param name for messages: mostly the path
+     * @param packing what it was unpacked from; empty for nothing
+     * @param source closed with this file
+     * @param size in bytes
+     */
+    BootFile(String name, String packing, Source source, long size) {
+        this.name = packing.isEmpty() ? name : name + " (" + packing + ")";
+        this.packing = packing;
+        this.source = source;
         this.size = size;
     }
 
@@ -47,7 +82,7 @@ final class BootFile implements Closeable {
             if (size == 0) {
                 throw new BootException(path + ": the " + what + " is an empty file");
             }
-            BootFile file = new BootFile(path, channel, size);
+            BootFile file = new BootFile(path.toString(), "", new ChannelSource(channel), size);
             channel = null;
             return file;
         } catch (NoSuchFileException e) {
@@ -61,8 +96,14 @@ final class BootFile implements Closeable {
         }
     }
 
-    Path path() {
-        return path;
+    /** Returns what messages call it. */
+    String name() {
+        return name;
+    }
+
+    /** Returns what it was unpacked from; empty for nothing. */
+    String packing() {
+        return packing;
     }
 
     /** Returns the size in bytes that the file had when it was opened. */
@@ -101,16 +142,16 @@ final class BootFile implements Closeable {
 
     @Override
     public void close() throws IOException {
-        channel.close();
+        source.close();
     }
 
     private void readFully(ByteBuffer buffer, long position) throws IOException {
         long at = position;
         while (buffer.hasRemaining()) {
-            int count = channel.read(buffer, at);
+            int count = source.read(buffer, at);
             if (count < 0) {
                 throw new EOFException(
-                        path + ": the file ends at " + at + " and was expected to reach " + (at + buffer.remaining()));
+                        name + ": the file ends at " + at + " and was expected to reach " + (at + buffer.remaining()));
             }
             at += count;
         }

@@ -38,6 +38,7 @@ public final class BootLoader {
         return switch (image) {
             case FlatBinary binary -> loadFlat(memory, request, binary);
             case BzImage bzImage -> loadLinux(memory, request, bzImage.entryMode(), bzImage.entry());
+            case RawKernel raw -> loadLinux(memory, request, EntryMode.LONG_64, raw.entry());
             case ElfKernel elf ->
                 request.protocol == BootProtocol.PVH
                         ? loadLinux(memory, request, EntryMode.PVH_32, pvhEntry(elf))

@@ -50,6 +50,8 @@ final class BootParams {
     static final long HDR_RELOCATABLE_KERNEL = 0x234;
     static final long HDR_XLOADFLAGS = 0x236;
     static final long HDR_CMDLINE_SIZE = 0x238;
+    static final long HDR_PAYLOAD_OFFSET = 0x248;
+    static final long HDR_PAYLOAD_LENGTH = 0x24c;
     static final long HDR_SETUP_DATA = 0x250;
     static final long HDR_PREF_ADDRESS = 0x258;
     static final long HDR_INIT_SIZE = 0x260;

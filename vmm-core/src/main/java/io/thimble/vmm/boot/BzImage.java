@@ -19,8 +19,10 @@ public final class BzImage implements KernelImage {
 
     private final BootFile file;
     private final byte[] setupHeader;
-    private final long payloadOffset;
-    private final long payloadSize;
+    private final long codeOffset;
+    private final long codeSize;
+    private final long payloadAt;
+    private final long payloadLength;
     private final long loadAddress;
     private final long end;
     private final boolean entry64;
@@ -49,17 +51,23 @@ public final class BzImage implements KernelImage {
         start.get((int) BootParams.HDR, setupHeader);
 
         int setupSects = start.get((int) BootParams.HDR_SETUP_SECTS) & 0xff;
-        this.payloadOffset = (1L + (setupSects == 0 ? DEFAULT_SETUP_SECTS : setupSects)) * SECTOR;
-        this.payloadSize = unsigned(start, BootParams.HDR_SYSSIZE) * 16;
-        if (payloadSize == 0 || payloadOffset > file.size() - payloadSize) {
+        this.codeOffset = (1L + (setupSects == 0 ? DEFAULT_SETUP_SECTS : setupSects)) * SECTOR;
+        this.codeSize = unsigned(start, BootParams.HDR_SYSSIZE) * 16;
+        if (codeSize == 0 || codeOffset > file.size() - codeSize) {
             throw invalid(String.format(
                     "truncated: the protected-mode part at 0x%x has 0x%x bytes, and the file 0x%x",
-                    payloadOffset, payloadSize, file.size()));
+                    codeOffset, codeSize, file.size()));
         }
+
+        long payload = unsigned(start, BootParams.HDR_PAYLOAD_OFFSET);
+        long length = unsigned(start, BootParams.HDR_PAYLOAD_LENGTH);
+        boolean inside = length <= codeSize && payload <= codeSize - length;
+        this.payloadAt = inside ? codeOffset + payload : 0;
+        this.payloadLength = inside ? length : 0;
 
         boolean relocatable = start.get((int) BootParams.HDR_RELOCATABLE_KERNEL) != 0;
         this.loadAddress = loadAddress(start, relocatable);
-        this.end = loadAddress + Math.max(payloadSize, unsigned(start, BootParams.HDR_INIT_SIZE));
+        this.end = loadAddress + Math.max(codeSize, unsigned(start, BootParams.HDR_INIT_SIZE));
         this.entry64 = version >= PROTOCOL_2_12
                 && (start.getShort((int) BootParams.HDR_XLOADFLAGS) & BootParams.XLF_KERNEL_64) != 0;
         this.maxCommandLine = (int) Math.min(unsigned(start, BootParams.HDR_CMDLINE_SIZE), CommandLine.MAX_LENGTH);
@@ -90,6 +98,16 @@ public final class BzImage implements KernelImage {
         return setupHeader.clone();
     }
 
+    /** Returns where in the file the compressed kernel begins. */
+    long payloadAt() {
+        return payloadAt;
+    }
+
+    /** Returns how many bytes the compressed kernel has, with its size at the end; 0 if the header does not tell. */
+    long payloadLength() {
+        return payloadLength;
+    }
+
     @Override
     public long start() {
         return loadAddress;
@@ -113,20 +131,25 @@ public final class BzImage implements KernelImage {
     @Override
     public void load(GuestMemory memory, boolean memoryIsZero) throws IOException {
         if (!memory.contains(loadAddress, end - loadAddress)) {
-            throw new InsufficientMemoryException("The kernel " + file.path(), end, memory.size());
+            throw new InsufficientMemoryException("The kernel " + file.name(), end, memory.size());
         }
         try {
-            file.readInto(memory, loadAddress, payloadOffset, payloadSize);
+            file.readInto(memory, loadAddress, codeOffset, codeSize);
         } catch (EOFException e) {
             throw truncated(file, e);
         }
     }
 
     @Override
+    public String packing() {
+        return file.packing();
+    }
+
+    @Override
     public String describe() {
         return String.format(
                 "%s: bzImage, 0x%x bytes at 0x%x, unpacks up to 0x%x, %s entry 0x%x",
-                file.path(), payloadSize, loadAddress, end, entry64 ? "64-bit" : "32-bit", entry());
+                file.name(), codeSize, loadAddress, end, entry64 ? "64-bit" : "32-bit", entry());
     }
 
     @Override
@@ -161,12 +184,12 @@ public final class BzImage implements KernelImage {
     }
 
     private static KernelImageException truncated(BootFile file, EOFException cause) {
-        KernelImageException e = new KernelImageException(file.path(), "the bzImage is truncated");
+        KernelImageException e = new KernelImageException(file.name(), "the bzImage is truncated");
         e.initCause(cause);
         return e;
     }
 
     private KernelImageException invalid(String problem) {
-        return new KernelImageException(file.path(), "not a bootable bzImage: " + problem);
+        return new KernelImageException(file.name(), "not a bootable bzImage: " + problem);
     }
 }

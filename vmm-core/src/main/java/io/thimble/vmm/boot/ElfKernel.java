@@ -83,7 +83,7 @@ public final class ElfKernel implements KernelImage {
     public void load(GuestMemory memory, boolean memoryIsZero) throws IOException {
         for (Segment segment : segments) {
             if (!memory.contains(segment.physicalAddress, segment.memorySize)) {
-                throw new InsufficientMemoryException("The kernel " + file.path(), end(), memory.size());
+                throw new InsufficientMemoryException("The kernel " + file.name(), end(), memory.size());
             }
         }
         try {
@@ -101,10 +101,15 @@ public final class ElfKernel implements KernelImage {
     }
 
     @Override
+    public String packing() {
+        return file.packing();
+    }
+
+    @Override
     public String describe() {
         return String.format(
                 "%s: ELF vmlinux, %d segments at 0x%x-0x%x, entry 0x%x%s",
-                file.path(),
+                file.name(),
                 segments.size(),
                 start(),
                 end(),
@@ -123,7 +128,7 @@ public final class ElfKernel implements KernelImage {
     }
 
     private static KernelImageException truncated(BootFile file, EOFException cause) {
-        KernelImageException e = new KernelImageException(file.path(), "the ELF file is truncated");
+        KernelImageException e = new KernelImageException(file.name(), "the ELF file is truncated");
         e.initCause(cause);
         return e;
     }
@@ -131,6 +136,7 @@ public final class ElfKernel implements KernelImage {
     /** Reads the headers of one file. Every offset and size in them is hostile. */
     private static final class Parser {
         private final BootFile file;
+        private boolean xenOnly;
 
         Parser(BootFile file) {
             this.file = file;
@@ -139,15 +145,18 @@ public final class ElfKernel implements KernelImage {
         ElfKernel parse() throws IOException {
             ByteBuffer header = file.read(0, Elf.SIZEOF_EHDR);
             checkIdentity(header);
-            List<Segment> segments = new ArrayList<>();
-            OptionalLong pvhEntry = OptionalLong.empty();
             ByteBuffer table = programHeaders(header);
-            for (int at = 0; at < table.limit(); at += Elf.SIZEOF_PHDR) {
-                int type = table.getInt(at + Elf.P_TYPE);
-                if (type == Elf.PT_LOAD && table.getLong(at + Elf.P_MEMSZ) != 0) {
-                    segments.add(segment(table, at));
-                } else if (type == Elf.PT_NOTE && pvhEntry.isEmpty()) {
+            OptionalLong pvhEntry = OptionalLong.empty();
+            for (int at = 0; at < table.limit() && pvhEntry.isEmpty(); at += Elf.SIZEOF_PHDR) {
+                if (table.getInt(at + Elf.P_TYPE) == Elf.PT_NOTE) {
                     pvhEntry = pvhEntryIn(table, at);
+                }
+            }
+            xenOnly &= pvhEntry.isEmpty();
+            List<Segment> segments = new ArrayList<>();
+            for (int at = 0; at < table.limit(); at += Elf.SIZEOF_PHDR) {
+                if (table.getInt(at + Elf.P_TYPE) == Elf.PT_LOAD && table.getLong(at + Elf.P_MEMSZ) != 0) {
+                    segments.add(segment(table, at));
                 }
             }
             if (segments.isEmpty()) {
@@ -266,8 +275,11 @@ public final class ElfKernel implements KernelImage {
                 if (descriptor + descriptorSize > size) {
                     throw invalid(String.format("the note at 0x%x runs past its table", offset + note));
                 }
-                if (type == Elf.XEN_ELFNOTE_PHYS32_ENTRY && isXen(notes, (int) note + Elf.SIZEOF_NHDR, nameSize)) {
-                    return OptionalLong.of(entryAddress(notes, (int) descriptor, descriptorSize));
+                if (isXen(notes, (int) note + Elf.SIZEOF_NHDR, nameSize)) {
+                    if (type == Elf.XEN_ELFNOTE_PHYS32_ENTRY) {
+                        return OptionalLong.of(entryAddress(notes, (int) descriptor, descriptorSize));
+                    }
+                    xenOnly = true;
                 }
                 note = alignUp(descriptor + descriptorSize, align);
             }
@@ -307,7 +319,10 @@ public final class ElfKernel implements KernelImage {
         }
 
         private KernelImageException invalid(String problem) {
-            return new KernelImageException(file.path(), "not a bootable ELF kernel: " + problem);
+            return new KernelImageException(
+                    file.name(),
+                    "not a bootable ELF kernel: " + problem
+                            + (xenOnly ? "; it is a kernel for Xen's paravirtual mode, and has no PVH entry" : ""));
         }
     }
 }

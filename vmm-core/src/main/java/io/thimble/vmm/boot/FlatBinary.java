@@ -119,22 +119,27 @@ public final class FlatBinary implements KernelImage {
     @Override
     public void load(GuestMemory memory, boolean memoryIsZero) throws IOException {
         if (!memory.contains(loadAddress, file.size())) {
-            throw new InsufficientMemoryException("The flat binary " + file.path(), end(), memory.size());
+            throw new InsufficientMemoryException("The flat binary " + file.name(), end(), memory.size());
         }
         try {
             file.readInto(memory, loadAddress, 0, file.size());
         } catch (EOFException e) {
-            KernelImageException truncated = new KernelImageException(file.path(), "the flat binary was truncated");
+            KernelImageException truncated = new KernelImageException(file.name(), "the flat binary was truncated");
             truncated.initCause(e);
             throw truncated;
         }
     }
 
     @Override
+    public String packing() {
+        return file.packing();
+    }
+
+    @Override
     public String describe() {
         return String.format(
                 "%s: flat binary, 0x%x bytes at 0x%x, %s entry %s",
-                file.path(),
+                file.name(),
                 file.size(),
                 loadAddress,
                 mode,

@@ -34,7 +34,7 @@ public final class Initrd implements Closeable {
                 file.readInto(memory, gpa, 0, file.size());
             } catch (EOFException e) {
                 BootException truncated =
-                        new BootException(file.path() + ": the initrd was truncated while it was read");
+                        new BootException(file.name() + ": the initrd was truncated while it was read");
                 truncated.initCause(e);
                 throw truncated;
             }

@@ -9,30 +9,25 @@ import java.nio.file.Path;
  * An image that can be booted: its headers are read and checked, its contents still in the file. To be closed. Not for
  * use by several threads at once.
  */
-public sealed interface KernelImage extends Closeable permits ElfKernel, BzImage, FlatBinary {
+public sealed interface KernelImage extends Closeable permits ElfKernel, BzImage, RawKernel, FlatBinary {
     /**
-     * Opens a kernel and tells its format by its contents.
+     * Opens a kernel and tells its format by its contents; unpacks it if it is compressed as a whole.
      *
-     * @throws KernelImageException if it is damaged or of a kind that cannot be booted
+     * @throws KernelImageException if it is damaged, of a kind that cannot be booted, or compressed without a decoder for it
      * @throws BootException if there is no such file
      */
     static KernelImage open(Path path) throws IOException {
-        BootFile file = BootFile.open(path, "kernel");
-        try {
-            int length = (int) Math.min(file.size(), KernelFormat.BYTES_TO_DETECT);
-            KernelFormat format = KernelFormat.detect(file.read(0, length).array());
-            KernelImage image = switch (format) {
-                case ELF -> ElfKernel.read(file);
-                case BZIMAGE -> BzImage.read(file);
-                default -> throw new KernelImageException(path, "the kernel is " + format.description());
-            };
-            file = null;
-            return image;
-        } finally {
-            if (file != null) {
-                file.close();
-            }
-        }
+        return KernelOpener.open(path, false);
+    }
+
+    /**
+     * Likewise, and takes the ELF kernel out of a bzImage, which is then entered without the bzImage's own decompressor.
+     *
+     * @throws KernelImageException likewise
+     * @throws BootException likewise
+     */
+    static KernelImage openUnpacked(Path path) throws IOException {
+        return KernelOpener.open(path, true);
     }
 
     /** Returns the guest-physical address of the image's first byte. */
@@ -56,6 +51,9 @@ public sealed interface KernelImage extends Closeable permits ElfKernel, BzImage
      * @throws KernelImageException if the file was truncated meanwhile
      */
     void load(GuestMemory memory, boolean memoryIsZero) throws IOException;
+
+    /** Returns what the image was unpacked from on the host, such as {@code xz}; empty if it lay in the file as it is. */
+    String packing();
 
     /** Returns the format, the addresses and the entry, in one line. */
     String describe();

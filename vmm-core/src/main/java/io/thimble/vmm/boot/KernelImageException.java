@@ -1,7 +1,5 @@
 package io.thimble.vmm.boot;
 
-import java.nio.file.Path;
-
 /** A kernel file that is not a kernel, is damaged, or is of a kind that cannot be booted here. */
 public final class KernelImageException extends BootException {
     private static final long serialVersionUID = 1L;
@@ -9,10 +7,10 @@ public final class KernelImageException extends BootException {
     /**
      * Creates the exception.
      *
-     * @param file the kernel's file, which the message starts with
+     * @param file the kernel's file as {@link BootFile#name} has it, which the message starts with
      * @param problem what is wrong with it, and the remedy where there is one
      */
-    public KernelImageException(Path file, String problem) {
+    public KernelImageException(String file, String problem) {
         super(file + ": " + problem);
     }
 }

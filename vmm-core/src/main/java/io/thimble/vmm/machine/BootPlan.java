@@ -2,6 +2,7 @@ package io.thimble.vmm.machine;
 
 import io.thimble.vmm.ConsoleMode;
 import io.thimble.vmm.GuestKernel;
+import io.thimble.vmm.KernelTraits;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
@@ -14,7 +15,9 @@ import io.thimble.vmm.boot.FlatBinary;
 import io.thimble.vmm.boot.Initrd;
 import io.thimble.vmm.boot.InsufficientMemoryException;
 import io.thimble.vmm.boot.KernelImage;
+import io.thimble.vmm.boot.Krunfw;
 import io.thimble.vmm.boot.MemoryNeeds;
+import io.thimble.vmm.boot.RawKernel;
 import io.thimble.vmm.spi.BundledGuest;
 import java.io.IOException;
 import java.util.ServiceConfigurationError;
@@ -32,10 +35,8 @@ import org.jspecify.annotations.Nullable;
  */
 record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, CommandLine commandLine)
         implements AutoCloseable {
-    /**
-     * For kernels that are not ours: the console on the serial port, a reset through the i8042 at once after a panic.
-     */
-    private static final String DEFAULT_COMMAND_LINE = "console=ttyS0 reboot=k panic=-1";
+    /** For kernels that are not ours, besides the console: a reset through the i8042 at once after a panic. */
+    private static final String DEFAULT_COMMAND_LINE = "reboot=k panic=-1";
 
     private static volatile @Nullable BundledGuest foundGuest;
 
@@ -70,9 +71,10 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
                         commandSegment(config.guest(), config.console().mode()).toBytes());
             }
             MemoryNeeds.check(image, initrd.size(), config.memory());
-            BootProtocol protocol = config.kernel() instanceof GuestKernel.LinuxFile file && file.pvh()
-                    ? BootProtocol.PVH
-                    : BootProtocol.LINUX;
+            BootProtocol protocol =
+                    config.kernel() instanceof GuestKernel.LinuxFile file && file.entry() == GuestKernel.Entry.PVH
+                            ? BootProtocol.PVH
+                            : BootProtocol.LINUX;
             return new BootPlan(image, protocol, initrd, commandLine(config, devices));
         } catch (IOException | RuntimeException e) {
             initrd.close();
@@ -84,7 +86,12 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
     private static KernelImage openKernel(GuestKernel kernel) throws IOException {
         return switch (kernel) {
             case GuestKernel.Bundled _ -> KernelImage.open(bundledGuest().kernel());
-            case GuestKernel.LinuxFile file -> KernelImage.open(file.path());
+            case GuestKernel.LinuxFile file ->
+                file.entry() == GuestKernel.Entry.AS_IT_IS
+                        ? KernelImage.open(file.path())
+                        : KernelImage.openUnpacked(file.path());
+            case GuestKernel.RawFile raw -> RawKernel.open(raw.path(), raw.loadAddress(), raw.entryPoint());
+            case GuestKernel.KrunfwLibrary krunfw -> Krunfw.open(krunfw.library());
             case GuestKernel.RealMode real ->
                 FlatBinary.openRealMode(real.path(), real.codeSegment(), real.instructionPointer());
             case GuestKernel.Flat flat ->
@@ -139,11 +146,17 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         if (!config.kernel().isLinux()) {
             return CommandLine.empty();
         }
+        KernelTraits traits = config.kernel().traits();
         String defaults = config.kernel() instanceof GuestKernel.Bundled
                 ? bundledGuest().defaultCommandLine()
-                : DEFAULT_COMMAND_LINE;
+                : "console=" + traits.consoleName() + " " + DEFAULT_COMMAND_LINE;
         CommandLine line = CommandLine.parse(config.append()).withDefaults(defaults);
-        return config.acpi() ? line : line.withDefaults("acpi=off").append(devices.kernelParameters());
+        if (config.acpi()) {
+            return line;
+        }
+        // A kernel without ACPI would take acpi=off for a word to init.
+        CommandLine withoutAcpi = traits.acpi() ? line.withDefaults("acpi=off") : line;
+        return withoutAcpi.append(devices.kernelParameters());
     }
 
     @Override

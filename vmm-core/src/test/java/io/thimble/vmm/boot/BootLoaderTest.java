@@ -12,6 +12,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HexFormat;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -258,20 +259,37 @@ class BootLoaderTest {
 
     @ParameterizedTest
     @CsvSource({
-        "1f8b0800, gunzip",
         "fd377a585a00, unxz",
         "28b52ffd, unzstd",
         "04224d18, unlz4",
         "02214c18, unlz4",
+        "5d00000080, unlzma",
         "425a6839, bunzip2",
+        "894c5a4f000d0a, lzop",
+        "27051956, U-Boot",
+        "4d5a000000000000, PE file",
+        "4d5a00007a696d67, zboot",
+        "4d5a0000000000002e6c696e75780000, unified kernel image",
         "00, neither"
     })
     void names_what_a_file_is_that_is_no_kernel(String start, String remedy) throws IOException {
-        Path path = Files.write(
-                directory.resolve("vmlinuz"), java.util.HexFormat.of().parseHex(start));
+        Path path = Files.write(directory.resolve("vmlinuz"), HexFormat.of().parseHex(start));
         assertThatExceptionOfType(KernelImageException.class)
                 .isThrownBy(() -> KernelImage.open(path).close())
                 .withMessageContaining(remedy);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"41524d64, arm64", "52534305, RISC-V"})
+    void names_kernels_for_other_processors(String magic, String processor) throws IOException {
+        byte[] image = new byte[0x40];
+        System.arraycopy(HexFormat.of().parseHex(magic), 0, image, 0x38, 4);
+        image[0] = 'M';
+        image[1] = 'Z';
+        Path path = Files.write(directory.resolve("Image"), image);
+        assertThatExceptionOfType(KernelImageException.class)
+                .isThrownBy(() -> KernelImage.open(path).close())
+                .withMessageContaining(processor);
     }
 
     @Test

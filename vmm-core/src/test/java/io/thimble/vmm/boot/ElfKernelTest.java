@@ -165,6 +165,16 @@ class ElfKernelTest {
         rejects(linuxLikeWithNoteTable(1L << 30), "outside the file");
     }
 
+    @Test
+    void names_a_kernel_made_for_xen_only() throws IOException {
+        rejects(
+                new ElfBuilder()
+                        .load(0, 0, CODE, 8)
+                        .notes(ElfBuilder.note("Xen", 1, new byte[8]))
+                        .build(),
+                "Xen's paravirtual mode");
+    }
+
     /** Whatever is in the file, it is loaded or refused with a reason; nothing else is thrown. */
     @ParameterizedTest
     @ValueSource(ints = {1, 2, 3, 0})
