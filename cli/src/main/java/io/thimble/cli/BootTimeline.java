@@ -1,9 +1,12 @@
 package io.thimble.cli;
 
 import io.thimble.vmm.Timeline;
+import io.thimble.vmm.VmStatistics;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * Where the time went since the launcher's script began. The script notes two times in system properties, as {@code
@@ -48,6 +51,29 @@ final class BootTimeline {
         }
         events.sort((a, b) -> Long.compare(a.nanoTime - b.nanoTime, 0));
         return render(events, begin);
+    }
+
+    /** Returns one line each: set-up time, time in KVM_RUN, exits by reason, the most frequent first. */
+    static String costs(Timeline vm, VmStatistics statistics) {
+        StringBuilder text = new StringBuilder();
+        vm.at(Timeline.FIRST_RUN)
+                .ifPresent(setUp -> text.append(
+                        String.format(Locale.ROOT, "thimble: set-up %.1f ms%n", setUp.toNanos() / NANOS_PER_MILLI)));
+        text.append("thimble: in KVM_RUN")
+                .append(statistics.inKvmRun().stream()
+                        .map(time -> String.format(Locale.ROOT, " %.1f", time.toNanos() / NANOS_PER_MILLI))
+                        .collect(Collectors.joining(",")))
+                .append(statistics.inKvmRun().size() > 1 ? " ms, by vCPU" : " ms")
+                .append(System.lineSeparator());
+        text.append("thimble: ").append(statistics.totalExits()).append(" exits:");
+        statistics.exits().entrySet().stream()
+                .sorted(Map.Entry.<String, Long>comparingByValue().reversed().thenComparing(Map.Entry.comparingByKey()))
+                .forEach(exit ->
+                        text.append(' ').append(exit.getKey()).append(' ').append(exit.getValue()));
+        return text.append("; interrupted by the host ")
+                .append(statistics.interrupted())
+                .append(System.lineSeparator())
+                .toString();
     }
 
     private static String render(List<Event> events, long begin) {

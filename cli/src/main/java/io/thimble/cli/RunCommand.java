@@ -95,8 +95,7 @@ final class RunCommand {
             builder.name(options.name);
         }
         if (options.kernel != null) {
-            Path kernel = path("--kernel", options.kernel);
-            builder.kernel(options.pvh ? GuestKernel.pvh(kernel) : GuestKernel.file(kernel));
+            builder.kernel(kernel(options.kernel));
         }
         if (options.noInitrd) {
             builder.noInitrd();
@@ -105,6 +104,20 @@ final class RunCommand {
         }
         options.append.forEach(builder::append);
         return guest(builder);
+    }
+
+    private GuestKernel kernel(String text) {
+        if (text.equals(RunOptions.KRUNFW)) {
+            return GuestKernel.krunfw();
+        }
+        Path file = path("--kernel", text);
+        if (options.isKrunfw()) {
+            return GuestKernel.krunfw(file);
+        }
+        if (options.pvh) {
+            return GuestKernel.pvh(file);
+        }
+        return options.unpack ? GuestKernel.unpacked(file) : GuestKernel.file(file);
     }
 
     private MicroVmBuilder guest(MicroVmBuilder builder) {
@@ -179,8 +192,10 @@ final class RunCommand {
     private int finish(MicroVm ended, ExitReport report) {
         if (options.timeline) {
             System.err.print(BootTimeline.text(startCalled, ended.timeline(), output.firstByte()));
+            System.err.print(BootTimeline.costs(ended.timeline(), ended.statistics()));
         }
         if (options.talk == Talk.VERBOSE) {
+            ended.kernelDescription().ifPresent(kernel -> System.err.println("thimble: kernel " + kernel));
             System.err.println("thimble: " + report.describe() + System.lineSeparator() + ended.statistics());
         }
         if (outputBroken) {

@@ -8,6 +8,9 @@ import org.jspecify.annotations.Nullable;
 
 /** What {@code thimble run} was asked for, as {@link RunParser} read it. */
 final class RunOptions {
+    /** The word for libkrunfw's kernel, wherever the library is. */
+    static final String KRUNFW = "krunfw";
+
     /** How much the launcher itself says on the standard error stream. */
     enum Talk {
         QUIET,
@@ -23,6 +26,7 @@ final class RunOptions {
     String kernel;
 
     boolean pvh;
+    boolean unpack;
 
     @Nullable
     String initrd;
@@ -47,6 +51,15 @@ final class RunOptions {
     Talk talk = Talk.NORMAL;
     boolean help;
     List<String> command = List.of();
+
+    /** Tells whether {@code --kernel} asks for libkrunfw's kernel, by the word or by the library's file. */
+    boolean isKrunfw() {
+        return kernel != null && (kernel.equals(KRUNFW) || isKrunfwFile(kernel));
+    }
+
+    private static boolean isKrunfwFile(String file) {
+        return file.substring(file.lastIndexOf('/') + 1).startsWith("libkrunfw.so");
+    }
 
     /** Tells whether the bundled guest agent runs in this guest, as far as that can be known. */
     boolean hasAgent() {

@@ -19,6 +19,7 @@ final class RunParser {
             "--memory",
             "--kernel",
             "--pvh",
+            "--unpack",
             "--initrd",
             "--no-initrd",
             "--append",
@@ -79,6 +80,7 @@ final class RunParser {
     private static boolean setFlag(RunOptions options, String name) {
         switch (name) {
             case "--pvh" -> options.pvh = true;
+            case "--unpack" -> options.unpack = true;
             case "--no-initrd" -> options.noInitrd = true;
             case "--no-acpi" -> options.acpi = false;
             case "--prefault" -> options.prefault = true;
@@ -138,8 +140,9 @@ final class RunParser {
         if (options.initrd != null && options.noInitrd) {
             throw new UsageException("--initrd and --no-initrd contradict each other");
         }
-        if (options.pvh && options.kernel == null) {
-            throw new UsageException("--pvh says how to enter the kernel of --kernel: name one");
+        if ((options.pvh || options.unpack) && (options.kernel == null || options.isKrunfw())) {
+            throw new UsageException(
+                    (options.pvh ? "--pvh" : "--unpack") + " says how to enter the file of --kernel: name one");
         }
         if (options.noInitrd && !options.command.isEmpty()) {
             throw new UsageException(

@@ -70,6 +70,15 @@ class RunParserTest {
     }
 
     @Test
+    void tells_libkrunfw_from_files() {
+        assertThat(parse("--kernel", "krunfw").isKrunfw()).isTrue();
+        assertThat(parse("--kernel", "/opt/lib/libkrunfw.so.5.5.0").isKrunfw()).isTrue();
+        assertThat(parse("--kernel", "./krunfw").isKrunfw()).isFalse();
+        assertThat(parse("--kernel", "/boot/libkrunfw/vmlinuz").isKrunfw()).isFalse();
+        assertThat(parse("--unpack", "--kernel", "vmlinuz").unpack).isTrue();
+    }
+
+    @Test
     void leaves_the_command_s_own_options_alone() {
         assertThat(parse("--", "--vcpus", "2").command).containsExactly("--vcpus", "2");
         assertThat(parse("-m", "64M", "uname", "-a", "--", "-q").command).containsExactly("uname", "-a", "--", "-q");
@@ -91,6 +100,8 @@ class RunParserTest {
                 "--env A        | --env A: write NAME=VALUE",
                 "--env =A       | --env =A: write NAME=VALUE",
                 "--pvh          | name one",
+                "--unpack       | name one",
+                "--unpack --kernel krunfw | name one",
                 "--no-initrd ls | drop either",
                 "--no-initrd --initrd x | contradict"
             })

@@ -154,6 +154,14 @@ public final class MicroVm implements AutoCloseable {
         return machine.timeline();
     }
 
+    /**
+     * Returns what kernel was found, in one line: its file, what it was unpacked from, its format, where it lies in the guest's
+     * memory and where it is entered; empty before the start.
+     */
+    public Optional<String> kernelDescription() {
+        return machine.kernelDescription();
+    }
+
     /** Returns what the VM has done so far. */
     public VmStatistics statistics() {
         return machine.statistics();

@@ -1,5 +1,7 @@
 package io.thimble.vmm;
 
+import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -7,6 +9,8 @@ import java.util.Map;
  *
  * @param exits how often its vCPUs left the guest, by reason ({@code KVM_EXIT_*})
  * @param interrupted how often the host made them leave
+ * @param inKvmRun for each vCPU, how long it was in KVM_RUN: it ran the guest's code there, or waited for an interrupt. A stay that
+ *     has not ended is not counted
  * @param unclaimedPorts accesses to ports that no device has
  * @param unclaimedMemory accesses to guest-physical addresses that no device and no memory has
  * @param consoleDropped characters of the console's output that were dropped
@@ -16,15 +20,17 @@ import java.util.Map;
 public record VmStatistics(
         Map<String, Long> exits,
         long interrupted,
+        List<Duration> inKvmRun,
         long unclaimedPorts,
         long unclaimedMemory,
         long consoleDropped,
         long driverFaults,
         long hostFailures) {
 
-    /** Copies the map. */
+    /** Copies the collections. */
     public VmStatistics {
         exits = Map.copyOf(exits);
+        inKvmRun = List.copyOf(inKvmRun);
     }
 
     /** Returns the sum of {@link #exits}. */

@@ -59,6 +59,7 @@ public final class Doctor {
         checks.add(memory(facts));
         checks.add(hugePages(facts));
         checks.add(tap(facts));
+        checks.add(krunfw(facts));
         return checks;
     }
 
@@ -151,5 +152,14 @@ public final class Doctor {
                         "network",
                         facts.tunProblem(),
                         "load the module (modprobe tun), or run as a user who may open it");
+    }
+
+    /** Another kernel, which nobody needs: it is no fault of a host to be without it. */
+    private static Check krunfw(HostFacts facts) {
+        return Check.ok(
+                "libkrunfw",
+                facts.krunfw().isEmpty()
+                        ? "not here; for its kernel (--kernel krunfw) install it (Debian: package libkrunfw5)"
+                        : facts.krunfw() + ", for --kernel krunfw");
     }
 }

@@ -16,6 +16,7 @@ import java.util.Map;
  * @param maxVcpus how many vCPUs KVM allows a VM; 0 if it cannot be used
  * @param tunProblem why {@code /dev/net/tun} cannot be used
  * @param hugePages the kernel's mode of transparent huge pages: always, madvise, never; empty if it has none
+ * @param krunfw where libkrunfw is; empty if it was not found
  * @param availableMemory bytes that the host can give without swapping
  * @param memoryLimit bytes that this process's cgroup may use; {@link Long#MAX_VALUE} if unlimited
  */
@@ -31,6 +32,7 @@ record HostFacts(
         int maxVcpus,
         String tunProblem,
         String hugePages,
+        String krunfw,
         long availableMemory,
         long memoryLimit) {
 

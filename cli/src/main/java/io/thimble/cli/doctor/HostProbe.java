@@ -9,6 +9,7 @@ import io.thimble.linux.Fd;
 import io.thimble.linux.HostMemory;
 import io.thimble.linux.LinuxException;
 import io.thimble.linux.abi.FcntlConstants;
+import io.thimble.vmm.GuestKernel;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -67,6 +68,7 @@ final class HostProbe {
                 maxVcpus,
                 tunProblem(),
                 firstMatch(SELECTED, read(HUGE_PAGES)),
+                GuestKernel.findKrunfw().map(Path::toString).orElse(""),
                 availableMemory(),
                 number(read(CGROUP_LIMIT).strip()));
     }

@@ -23,6 +23,7 @@ class DoctorTest {
         final Map<Capability, Integer> capabilities = new EnumMap<>(Capability.class);
         String tunProblem = "";
         String hugePages = "madvise";
+        String krunfw = "/usr/lib/libkrunfw.so.5";
         long available = 8 * GIB;
         long limit = Long.MAX_VALUE;
 
@@ -45,6 +46,7 @@ class DoctorTest {
                     254,
                     tunProblem,
                     hugePages,
+                    krunfw,
                     available,
                     limit));
         }
@@ -109,6 +111,15 @@ class DoctorTest {
                 capability.required ? Verdict.MISSING : Verdict.LIMITED,
                 "use a newer host kernel");
         assertThat(Doctor.render(host.judged())).contains(capability.cName());
+    }
+
+    @Test
+    void tells_where_libkrunfw_is_or_which_package_has_it() {
+        Host host = new Host();
+        assertThat(Doctor.render(host.judged())).contains("libkrunfw: /usr/lib/libkrunfw.so.5");
+
+        host.krunfw = "";
+        assertThat(Doctor.render(host.judged())).contains("package libkrunfw5").endsWith("VMs can run here.\n");
     }
 
     @Test

@@ -10,8 +10,10 @@ import io.thimble.memory.GuestMemory;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
+import io.thimble.vmm.VmStatistics;
 import io.thimble.vmm.agent.AgentListener;
 import io.thimble.vmm.boot.BootLayout;
+import io.thimble.vmm.boot.KernelImage;
 import io.thimble.vmm.bus.Bus;
 import io.thimble.vmm.event.EventLoop;
 import io.thimble.vmm.legacy.MachineEvents;
@@ -24,6 +26,8 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -40,6 +44,7 @@ final class Hardware {
     private @Nullable VirtioBoard devices;
     private @Nullable Board board;
     private final DeviceReports reports;
+    private @Nullable KernelImage kernel;
     private final List<KvmVcpu> kvmVcpus = new ArrayList<>();
     private final List<Vcpu> vcpus = new ArrayList<>();
 
@@ -67,7 +72,10 @@ final class Hardware {
         DevicePlan devicePlan = DevicePlan.open(config);
         hardware.devicePlan = devicePlan;
         try (BootPlan plan = BootPlan.open(config, devicePlan)) {
-            timeline.mark("boot files opened");
+            String packing = plan.image().packing();
+            timeline.mark(
+                    packing.isEmpty() ? "boot files opened" : "boot files opened, kernel unpacked (" + packing + ")");
+            hardware.kernel = plan.image();
             hardware.assemble(config, plan, devicePlan, loop, events, timeline);
             return hardware;
         } catch (KvmException e) {
@@ -169,6 +177,14 @@ final class Hardware {
         return reports;
     }
 
+    /** Returns what is started; closed, it still describes itself. */
+    KernelImage kernel() {
+        if (kernel == null) {
+            throw new IllegalStateException("not assembled");
+        }
+        return kernel;
+    }
+
     List<Vcpu> vcpus() {
         return vcpus;
     }
@@ -179,6 +195,28 @@ final class Hardware {
         if (running != null) {
             running.abandonWaits();
         }
+    }
+
+    /** Returns what the vCPUs and devices have done so far. */
+    VmStatistics statistics() {
+        Map<String, Long> exits = new TreeMap<>();
+        long interrupted = 0;
+        List<Duration> inKvmRun = new ArrayList<>();
+        for (Vcpu vcpu : vcpus) {
+            vcpu.counters().addTo(exits);
+            interrupted += vcpu.counters().interrupted();
+            inKvmRun.add(Duration.ofNanos(vcpu.counters().inKvmRun()));
+        }
+        Board legacy = board();
+        return new VmStatistics(
+                exits,
+                interrupted,
+                inKvmRun,
+                legacy.pio().unclaimedReads() + legacy.pio().unclaimedWrites(),
+                legacy.mmio().unclaimedReads() + legacy.mmio().unclaimedWrites(),
+                legacy.consoleDropped(),
+                reports.driverFaults(),
+                reports.hostFailures());
     }
 
     /**

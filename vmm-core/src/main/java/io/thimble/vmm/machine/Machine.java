@@ -12,13 +12,14 @@ import io.thimble.vmm.VmState;
 import io.thimble.vmm.VmStatistics;
 import io.thimble.vmm.agent.ControlChannel;
 import io.thimble.vmm.agent.StopAction;
+import io.thimble.vmm.boot.KernelImage;
 import io.thimble.vmm.event.EventLoop;
 import io.thimble.vmm.vcpu.Vcpu;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
@@ -69,6 +70,7 @@ public final class Machine {
     private volatile @Nullable EventLoop loop;
     private volatile @Nullable ExitReport report; // written before stopped opens
     private volatile @Nullable VmStatistics lastStatistics;
+    private volatile @Nullable KernelImage kernel;
 
     /** Makes a machine that holds nothing yet. */
     public Machine(MachineConfig config) {
@@ -121,6 +123,7 @@ public final class Machine {
             newHardware = Hardware.build(config, newLoop, events, timeline);
             newLoop.start();
             hardware = newHardware;
+            kernel = newHardware.kernel();
             loop = newLoop;
             return newHardware;
         } catch (RuntimeException | Error e) {
@@ -346,6 +349,11 @@ public final class Machine {
         return timeline.timeline();
     }
 
+    /** See {@link io.thimble.vmm.MicroVm#kernelDescription}. */
+    public Optional<String> kernelDescription() {
+        return Optional.ofNullable(kernel).map(KernelImage::describe);
+    }
+
     /** See {@link io.thimble.vmm.MicroVm#statistics}. */
     public VmStatistics statistics() {
         Hardware running = hardware; // read first: the teardown clears it after the last statistics are there
@@ -353,25 +361,7 @@ public final class Machine {
         if (last != null) {
             return last;
         }
-        return running == null ? new VmStatistics(Map.of(), 0, 0, 0, 0, 0, 0) : statistics(running);
-    }
-
-    private static VmStatistics statistics(Hardware hardware) {
-        Map<String, Long> exits = new TreeMap<>();
-        long interrupted = 0;
-        for (Vcpu vcpu : hardware.vcpus()) {
-            vcpu.counters().addTo(exits);
-            interrupted += vcpu.counters().interrupted();
-        }
-        Board board = hardware.board();
-        return new VmStatistics(
-                exits,
-                interrupted,
-                board.pio().unclaimedReads() + board.pio().unclaimedWrites(),
-                board.mmio().unclaimedReads() + board.mmio().unclaimedWrites(),
-                board.consoleDropped(),
-                hardware.reports().driverFaults(),
-                hardware.reports().hostFailures());
+        return running == null ? new VmStatistics(Map.of(), 0, List.of(), 0, 0, 0, 0, 0) : running.statistics();
     }
 
     /** See {@link io.thimble.vmm.MicroVm#close}. */
@@ -437,7 +427,7 @@ public final class Machine {
         } catch (RuntimeException | Error e) {
             Log.LOG.error("{}: a part of the VM could not be given back", name(), e);
         }
-        lastStatistics = statistics(running);
+        lastStatistics = running.statistics();
         timeline.mark("ended");
         ExitReport finished = new ExitReport(
                 decided.reason,

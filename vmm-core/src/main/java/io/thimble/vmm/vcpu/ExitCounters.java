@@ -5,7 +5,7 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * How often a vCPU left the guest, by reason. Written by the vCPU's thread alone, without synchronization; other
+ * How often a vCPU left the guest, by reason, and how long it was there. Written by the vCPU's thread alone, without synchronization; other
  * threads may see counts that lag behind.
  */
 public final class ExitCounters {
@@ -13,6 +13,7 @@ public final class ExitCounters {
 
     private final long[] counts = new long[REASONS];
     private long interrupted;
+    private long inKvmRun;
 
     void count(int reason) {
         counts[reason & (REASONS - 1)]++;
@@ -20,6 +21,16 @@ public final class ExitCounters {
 
     void countInterrupted() {
         interrupted++;
+    }
+
+    /** Adds the nanoseconds that one KVM_RUN took. */
+    void countTime(long nanos) {
+        inKvmRun += nanos;
+    }
+
+    /** Returns the nanoseconds spent in KVM_RUN, without one that has not returned yet. */
+    public long inKvmRun() {
+        return inKvmRun;
     }
 
     /** Returns how often KVM_RUN was interrupted by a request of the host. */

@@ -190,7 +190,9 @@ public final class Vcpu {
             if (wanted != Wanted.RUN && !obey()) {
                 return;
             }
+            long entered = System.nanoTime();
             int result = kvmVcpu.run();
+            counters.countTime(System.nanoTime() - entered);
             if (result == 0) {
                 if (!handleExit(run.exitReason())) {
                     return;
