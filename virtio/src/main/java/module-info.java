@@ -10,6 +10,7 @@ module io.thimble.virtio {
     requires transitive io.thimble.linux;
     requires transitive io.thimble.memory;
 
+    exports io.thimble.virtio.block;
     exports io.thimble.virtio.queue;
     exports io.thimble.virtio.device;
     exports io.thimble.virtio.transport;

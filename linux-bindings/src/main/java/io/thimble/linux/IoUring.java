@@ -416,6 +416,18 @@ public final class IoUring implements AutoCloseable {
 
     @Override
     public void close() {
+        if (filesRegistered && !fd.isClosed()) {
+            // The kernel frees a ring some time after its descriptor; the files should not wait for that.
+            Syscall.call(
+                    capture,
+                    Syscalls.SYS_io_uring_register,
+                    fd.number(),
+                    IoUringConstants.IORING_UNREGISTER_FILES,
+                    0,
+                    0,
+                    0,
+                    0);
+        }
         if (fd.closeIfOpen()) {
             event.close();
             arena.close();

@@ -118,7 +118,7 @@ class FileIoTest {
     @Test
     void a_file_is_no_block_device() {
         try (Fd fd = open(FcntlConstants.O_RDONLY)) {
-            assertThatThrownBy(() -> BlockDevice.size(fd)).hasMessageContaining("BLKGETSIZE64");
+            assertThatThrownBy(() -> BlockDeviceIoctls.size(fd)).hasMessageContaining("BLKGETSIZE64");
         }
     }
 }

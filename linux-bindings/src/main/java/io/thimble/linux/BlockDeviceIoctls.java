@@ -5,9 +5,13 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** The requests of linux/fs.h to an open block device of the host; any thread may make them. */
-public final class BlockDevice {
-    private BlockDevice() {}
+/**
+ * The requests of linux/fs.h to an open block device of the host; any thread may make them.
+ *
+ * <p>{@link FileIo#fallocate} discards ({@code FALLOC_FL_PUNCH_HOLE}) and zeroes ({@code FALLOC_FL_ZERO_RANGE}) on these as on files.
+ */
+public final class BlockDeviceIoctls {
+    private BlockDeviceIoctls() {}
 
     /** Returns its size in bytes ({@code BLKGETSIZE64}). */
     public static long size(Fd fd) {
@@ -35,26 +39,5 @@ public final class BlockDevice {
             LinuxException.check(name + " of " + fd, Syscall.ioctl(fd.number(), request, value.address()));
             return value.get(ValueLayout.JAVA_LONG, 0);
         }
-    }
-
-    /**
-     * Says that a range holds nothing worth keeping ({@code BLKDISCARD}).
-     *
-     * @param range two longs that this call fills, {@code { start, length }}
-     * @return 0 or {@code -errno}
-     */
-    public static long discard(Fd fd, MemorySegment range, long offset, long length) {
-        return onRange(fd, FsConstants.BLKDISCARD, range, offset, length);
-    }
-
-    /** Zeroes a range, by the device itself where it can ({@code BLKZEROOUT}); as {@link #discard}. */
-    public static long zeroOut(Fd fd, MemorySegment range, long offset, long length) {
-        return onRange(fd, FsConstants.BLKZEROOUT, range, offset, length);
-    }
-
-    private static long onRange(Fd fd, long request, MemorySegment range, long offset, long length) {
-        range.set(ValueLayout.JAVA_LONG, 0, offset);
-        range.set(ValueLayout.JAVA_LONG, Long.BYTES, length);
-        return Syscall.ioctl(fd.number(), request, range.address());
     }
 }
