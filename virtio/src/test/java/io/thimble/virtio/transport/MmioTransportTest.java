@@ -7,8 +7,8 @@ import io.thimble.linux.abi.VirtioConfigConstants;
 import io.thimble.linux.abi.VirtioIdsConstants;
 import io.thimble.linux.abi.VirtioMmioConstants;
 import io.thimble.linux.abi.VirtioRingConstants;
+import io.thimble.virtio.DeviceBench;
 import io.thimble.virtio.ManualLoop;
-import io.thimble.virtio.device.DeviceListener;
 import io.thimble.virtio.testing.MockMemory;
 import io.thimble.virtio.testing.MockMmioDriver;
 import io.thimble.virtio.testing.MockQueue.Piece;
@@ -32,44 +32,18 @@ class MmioTransportTest {
     private static final int DRIVER_OK = VirtioConfigConstants.VIRTIO_CONFIG_S_DRIVER_OK;
     private static final int FEATURES_OK = VirtioConfigConstants.VIRTIO_CONFIG_S_FEATURES_OK;
 
-    private final MockMemory places = new MockMemory(1 << 20);
-    private final ManualLoop loop = new ManualLoop();
     private final EchoDevice device = new EchoDevice();
-    private final List<String> reports = new ArrayList<>();
-    private int interrupts;
-    private final TransportCore core =
-            new TransportCore(device, places.memory(), loop, () -> interrupts++, new DeviceListener() {
-                @Override
-                public void needsReset(String name, String reason) {
-                    reports.add(name + ": " + reason);
-                }
-
-                @Override
-                public void hostFailure(String name, String message) {}
-            });
-    private final MmioTransport transport = new MmioTransport(core);
-    private final MockMmioDriver driver = driverOf(transport);
-
-    private MockMmioDriver driverOf(MmioTransport registers) {
-        return new MockMmioDriver(
-                new MockMmioDriver.Registers() {
-                    @Override
-                    public long read(long offset, int size) {
-                        return registers.read(offset, size);
-                    }
-
-                    @Override
-                    public void write(long offset, int size, long value) {
-                        registers.write(offset, size, value);
-                    }
-                },
-                places);
-    }
+    private final DeviceBench bench = new DeviceBench(device, 1 << 20);
+    private final MockMemory places = bench.places();
+    private final ManualLoop loop = bench.loop();
+    private final TransportCore core = bench.core();
+    private final MmioTransport transport = bench.transport();
+    private final MockMmioDriver driver = bench.driver();
+    private final List<String> reports = bench.reports();
 
     @AfterEach
     void close() {
-        assertThat(core.close(Duration.ZERO)).isTrue();
-        loop.close();
+        bench.close();
     }
 
     private void startAndEcho(String text) {
@@ -98,7 +72,7 @@ class MmioTransportTest {
                         | (1L << VirtioRingConstants.VIRTIO_RING_F_EVENT_IDX)
                         | (1L << VirtioRingConstants.VIRTIO_RING_F_INDIRECT_DESC));
         startAndEcho("hello");
-        assertThat(interrupts).isEqualTo(1);
+        assertThat(bench.interrupts()).isEqualTo(1);
         assertThat(driver.takeInterrupts()).isEqualTo(VirtioMmioConstants.VIRTIO_MMIO_INT_VRING);
         assertThat(driver.takeInterrupts()).isZero();
         assertThat(reports).isEmpty();
@@ -237,9 +211,9 @@ class MmioTransportTest {
         assertThat(driver.read(VirtioMmioConstants.VIRTIO_MMIO_INTERRUPT_STATUS) & 1)
                 .as("no interrupt of a session that is over; the old one was not acknowledged")
                 .isEqualTo(1);
-        int raised = interrupts;
+        int raised = bench.interrupts();
         device.activations.getLast().interrupt().signalConfig();
-        assertThat(interrupts).isEqualTo(raised);
+        assertThat(bench.interrupts()).isEqualTo(raised);
         Objects.requireNonNull(device.heldReset).run();
         assertThat(returned.await(10, TimeUnit.SECONDS)).isTrue();
         vcpu.join();
@@ -301,16 +275,14 @@ class MmioTransportTest {
         core.pause(() -> {});
         MmioState state = transport.state();
         EchoDevice second = new EchoDevice();
-        TransportCore secondCore =
-                new TransportCore(second, places.memory(), loop, () -> interrupts++, DeviceListener.none());
-        MmioTransport restored = new MmioTransport(secondCore);
+        DeviceBench secondBench = new DeviceBench(second, places, loop);
+        MmioTransport restored = secondBench.transport();
         restored.restore(state);
         assertThat(restored.state()).isEqualTo(state);
         loop.run();
         assertThat(driver.queue(0).takeUsed().length()).isEqualTo(4);
-        MockMmioDriver same = driverOf(restored);
-        assertThat(same.takeInterrupts()).isEqualTo(1);
-        assertThat(secondCore.close(Duration.ZERO)).isTrue();
+        assertThat(secondBench.driver().takeInterrupts()).isEqualTo(1);
+        assertThat(secondBench.core().close(Duration.ZERO)).isTrue();
 
         TransportState bad = new TransportState(0, 0, 0, List.of(), new EchoDevice.State(0));
         assertThatIllegalArgumentException()
