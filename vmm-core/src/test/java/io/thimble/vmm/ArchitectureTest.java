@@ -52,6 +52,38 @@ class ArchitectureTest {
     }
 
     @Test
+    void virtio_knows_memory_and_system_calls_and_nothing_of_kvm_or_the_machine() {
+        classes()
+                .that()
+                .resideInAPackage("io.thimble.virtio..")
+                .should()
+                .onlyDependOnClassesThat()
+                .resideInAnyPackage(
+                        "java..", "io.thimble.virtio..", "io.thimble.memory..", "io.thimble.linux..", "org.jspecify..")
+                .check(CLASSES);
+    }
+
+    @Test
+    void queues_know_no_device_and_devices_no_transport() {
+        noClasses()
+                .that()
+                .resideInAPackage("io.thimble.virtio.queue..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("io.thimble.virtio.device..", "io.thimble.virtio.transport..")
+                .check(CLASSES);
+        noClasses()
+                .that()
+                .resideInAPackage("io.thimble.virtio..")
+                .and()
+                .resideOutsideOfPackage("io.thimble.virtio.transport..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("io.thimble.virtio.transport..")
+                .check(CLASSES);
+    }
+
+    @Test
     void guest_memory_is_pure_java() {
         classes()
                 .that()

@@ -111,4 +111,44 @@ class EventLoopTest {
         assertThat(loop.thread().join(Duration.ofSeconds(10))).isTrue();
         assertThat(last.getCount()).isZero();
     }
+
+    @Test
+    void a_task_that_posts_itself_lets_descriptors_have_their_turn() throws InterruptedException {
+        CountDownLatch served = new CountDownLatch(1);
+        try (EventFd event = new EventFd("test")) {
+            loop.watch(event.fd(), EventpollConstants.EPOLLIN, () -> {
+                event.consume();
+                served.countDown();
+            });
+            loop.start();
+            Runnable[] task = new Runnable[1];
+            task[0] = () -> {
+                if (served.getCount() > 0) {
+                    loop.post(task[0]);
+                }
+            };
+            loop.post(task[0]);
+            event.signal();
+            assertThat(served.await(10, TimeUnit.SECONDS)).isTrue();
+        }
+    }
+
+    @Test
+    void a_key_that_was_given_back_finds_no_handler_even_when_its_place_is_used_again() {
+        Watches watches = new Watches();
+        Runnable first = () -> {};
+        Runnable second = () -> {};
+        long old = watches.add(first);
+        assertThat(watches.handler(old)).isSameAs(first);
+        watches.remove(old);
+        assertThat(watches.handler(old)).isNull();
+        long key = watches.add(second);
+        assertThat(key).isNotEqualTo(old).isPositive();
+        assertThat(watches.handler(old)).isNull();
+        watches.remove(old);
+        assertThat(watches.handler(key)).isSameAs(second);
+        for (int i = 0; i < 100; i++) {
+            assertThat(watches.handler(watches.add(second))).isSameAs(second);
+        }
+    }
 }
