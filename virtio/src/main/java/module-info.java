@@ -15,5 +15,6 @@ module io.thimble.virtio {
     exports io.thimble.virtio.device;
     exports io.thimble.virtio.transport;
     exports io.thimble.virtio.net;
+    exports io.thimble.virtio.console;
     exports io.thimble.virtio.rng;
 }
