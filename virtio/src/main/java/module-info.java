@@ -17,4 +17,5 @@ module io.thimble.virtio {
     exports io.thimble.virtio.net;
     exports io.thimble.virtio.console;
     exports io.thimble.virtio.rng;
+    exports io.thimble.virtio.vsock;
 }

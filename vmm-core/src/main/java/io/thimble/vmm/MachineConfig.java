@@ -76,8 +76,16 @@ public record MachineConfig(
      * The virtio devices.
      *
      * @param rng whether there is an entropy device
+     * @param vsock the socket device; empty for none
      */
-    public record Devices(boolean rng) {}
+    public record Devices(boolean rng, Optional<VsockConfig> vsock) {}
+
+    /**
+     * The socket device.
+     *
+     * @param guestCid the guest's address
+     */
+    public record VsockConfig(long guestCid) {}
 
     /**
      * The console's streams.

@@ -20,9 +20,11 @@ import java.util.Optional;
  */
 public final class MicroVm implements AutoCloseable {
     private final Machine machine;
+    private final Vsock vsock;
 
     MicroVm(MachineConfig config) {
         this.machine = new Machine(config);
+        this.vsock = new Vsock(machine);
     }
 
     /** Begins a VM: the bundled Linux, 1 vCPU, 256 MiB. */
@@ -147,6 +149,11 @@ public final class MicroVm implements AutoCloseable {
      */
     public void pressCtrlAltDel() {
         machine.pressCtrlAltDel();
+    }
+
+    /** Returns the streams between this process and programs in the guest. */
+    public Vsock vsock() {
+        return vsock;
     }
 
     /** Returns where the time went since the start. */

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
@@ -29,6 +30,12 @@ public final class MicroVmBuilder {
     private static final long MEMORY_UNIT = 1L << 20;
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,63}");
     private static final AtomicInteger NEXT_NAME = new AtomicInteger(1);
+
+    /** The first address that is not taken (linux/vm_sockets.h). */
+    private static final long FIRST_CID = 3;
+
+    private static final long LAST_CID = 0xffff_fffeL;
+    private static final AtomicLong NEXT_CID = new AtomicLong();
 
     private @Nullable String name;
     private int vcpus = 1;
@@ -53,6 +60,8 @@ public final class MicroVmBuilder {
     private SlowReaderPolicy slowReader = SlowReaderPolicy.HOLD_BACK;
     private int consoleCapacity = BufferedSerialOutput.DEFAULT_CAPACITY;
     private boolean rng = true;
+    private boolean vsock = true;
+    private long guestCid;
     private final List<VmListener> listeners = new ArrayList<>();
 
     MicroVmBuilder() {}
@@ -110,6 +119,32 @@ public final class MicroVmBuilder {
     public MicroVmBuilder rng(boolean value) {
         rng = value;
         return this;
+    }
+
+    /** Sets whether the VM has a socket device ({@link MicroVm#vsock}); by default true. The guest agent needs it. */
+    public MicroVmBuilder vsock(boolean value) {
+        vsock = value;
+        return this;
+    }
+
+    /** Sets the guest's vsock address, 3..4294967294; by default one that no other VM of this process has. */
+    public MicroVmBuilder vsockCid(long value) {
+        if (value < FIRST_CID || value > LAST_CID) {
+            throw wrong(Problem.CONFIGURATION, "vsock CID " + value + ": use 3 to 4294967294");
+        }
+        guestCid = value;
+        return this;
+    }
+
+    private Optional<MachineConfig.VsockConfig> vsockConfig() {
+        if (!vsock) {
+            return Optional.empty();
+        }
+        long cid = guestCid;
+        if (cid == 0) {
+            cid = FIRST_CID + Math.floorMod(NEXT_CID.getAndIncrement(), LAST_CID - FIRST_CID);
+        }
+        return Optional.of(new MachineConfig.VsockConfig(cid));
     }
 
     /** Sets what is started; by default the bundled Linux. */
@@ -267,7 +302,7 @@ public final class MicroVmBuilder {
                         consoleMode,
                         slowReader,
                         consoleCapacity),
-                new MachineConfig.Devices(rng),
+                new MachineConfig.Devices(rng, vsockConfig()),
                 listeners));
     }
 

@@ -3,16 +3,21 @@ package io.thimble.vmm.machine;
 import io.thimble.virtio.device.VirtioDevice;
 import io.thimble.virtio.rng.RngDevice;
 import io.thimble.virtio.transport.MmioTransport;
+import io.thimble.virtio.vsock.VsockDevice;
+import io.thimble.virtio.vsock.VsockLimits;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
 import io.thimble.vmm.boot.BootLayout;
+import io.thimble.vmm.event.EventLoop;
 import io.thimble.vmm.x86.LegacyInterrupts;
 import io.thimble.vmm.x86.acpi.VirtioMmioDevice;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The VM's virtio devices, made and checked before the VM uses anything of KVM, and where each has its registers and its
@@ -20,18 +25,20 @@ import java.util.stream.Collectors;
  */
 final class DevicePlan implements AutoCloseable {
     private final List<VirtioDevice> devices = new ArrayList<>();
+    private @Nullable VsockDevice vsock;
 
     private DevicePlan() {}
 
     /**
      * Makes the devices.
      *
+     * @param loop on which they are to run
      * @throws MicroVmException if one cannot be had, or if they are too many
      */
-    static DevicePlan open(MachineConfig config) {
+    static DevicePlan open(MachineConfig config, EventLoop loop) {
         DevicePlan plan = new DevicePlan();
         try {
-            plan.addAll(config.devices());
+            plan.addAll(config.devices(), loop);
             int lines = LegacyInterrupts.FREE.size();
             if (plan.devices.size() > lines) {
                 throw new MicroVmException(
@@ -46,15 +53,24 @@ final class DevicePlan implements AutoCloseable {
         }
     }
 
-    private void addAll(MachineConfig.Devices config) {
+    private void addAll(MachineConfig.Devices config, EventLoop loop) {
         if (config.rng()) {
             devices.add(new RngDevice());
+        }
+        if (config.vsock().isPresent()) {
+            vsock = new VsockDevice(config.vsock().get().guestCid(), loop, VsockLimits.DEFAULT);
+            devices.add(vsock);
         }
     }
 
     /** Returns the devices. */
     List<VirtioDevice> devices() {
         return List.copyOf(devices);
+    }
+
+    /** Returns the socket device. */
+    Optional<VsockDevice> vsock() {
+        return Optional.ofNullable(vsock);
     }
 
     /** Returns each device's place. */

@@ -7,6 +7,7 @@ import io.thimble.kvm.KvmVm;
 import io.thimble.kvm.abi.KvmCaps;
 import io.thimble.kvm.abi.KvmConstants;
 import io.thimble.memory.GuestMemory;
+import io.thimble.virtio.vsock.VsockDevice;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
@@ -27,6 +28,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -69,7 +71,7 @@ final class Hardware {
      */
     static Hardware build(MachineConfig config, EventLoop loop, Events events, TimelineRecorder timeline) {
         Hardware hardware = new Hardware(config.name());
-        DevicePlan devicePlan = DevicePlan.open(config);
+        DevicePlan devicePlan = DevicePlan.open(config, loop);
         hardware.devicePlan = devicePlan;
         try (BootPlan plan = BootPlan.open(config, devicePlan)) {
             String packing = plan.image().packing();
@@ -171,6 +173,12 @@ final class Hardware {
             throw new IllegalStateException("not assembled");
         }
         return devices;
+    }
+
+    /** Returns the socket device, if there is one. */
+    Optional<VsockDevice> vsock() {
+        DevicePlan plan = devicePlan;
+        return plan == null ? Optional.empty() : plan.vsock();
     }
 
     DeviceReports reports() {

@@ -2,6 +2,7 @@ package io.thimble.vmm.machine;
 
 import io.thimble.linux.LinuxException;
 import io.thimble.linux.abi.Errnos;
+import io.thimble.virtio.vsock.VsockDevice;
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
 import io.thimble.vmm.MachineConfig;
@@ -261,6 +262,13 @@ public final class Machine {
         if (running != null) {
             running.board().acpiPm().pressPowerButton();
         }
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#vsock}. */
+    public VsockDevice vsock() {
+        return requireAlive("use vsock of")
+                .vsock()
+                .orElseThrow(() -> new IllegalStateException(name() + " was built without vsock"));
     }
 
     /** Ends the VM, whatever it does; does not wait. */

@@ -1,0 +1,74 @@
+package io.thimble.it.support;
+
+import io.thimble.vmm.agent.CpioWriter;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
+
+/** The bundled initial RAM disk with programs of the tests in it, built from {@code src/test/c}. */
+public final class GuestFiles {
+    private static final Path SOURCES = Path.of("src/test/c");
+    private static final Path BUILT = Path.of("target/guest");
+
+    private GuestFiles() {}
+
+    /**
+     * Returns the bundled initial RAM disk with {@code /bin/PROGRAM}.
+     *
+     * @param program its source is {@code src/test/c/PROGRAM.c}, built by musl-gcc unless that was done before
+     */
+    public static synchronized Path initrdWith(String program) throws IOException, InterruptedException {
+        Files.createDirectories(BUILT);
+        Path binary = BUILT.resolve(program);
+        Path source = SOURCES.resolve(program + ".c");
+        if (isOlder(binary, source)) {
+            compile(source, binary);
+        }
+        Path initrd = BUILT.resolve(program + ".initrd");
+        if (isOlder(initrd, binary) || isOlder(initrd, LinuxVm.initrd())) {
+            Path draft = Files.createTempFile(BUILT, program, ".draft");
+            try (OutputStream out = Files.newOutputStream(draft)) {
+                Files.copy(LinuxVm.initrd(), out);
+                out.write(new byte[(int) (-Files.size(LinuxVm.initrd()) & 3)]);
+                CpioWriter cpio = new CpioWriter(out);
+                cpio.file("bin/" + program, 0755, Files.readAllBytes(binary));
+                cpio.finish();
+            }
+            Files.move(draft, initrd, StandardCopyOption.ATOMIC_MOVE);
+        }
+        return initrd.toAbsolutePath();
+    }
+
+    private static boolean isOlder(Path made, Path from) throws IOException {
+        return !Files.exists(made) || Files.getLastModifiedTime(made).compareTo(Files.getLastModifiedTime(from)) < 0;
+    }
+
+    private static void compile(Path source, Path binary) throws IOException, InterruptedException {
+        List<String> command = List.of(
+                "musl-gcc",
+                "-std=c11",
+                "-D_GNU_SOURCE",
+                "-O2",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-static",
+                "-s",
+                "-idirafter",
+                "/usr/include",
+                "-idirafter",
+                "/usr/include/x86_64-linux-gnu",
+                "-o",
+                binary.toString(),
+                source.toString());
+        Process compiler = new ProcessBuilder(command).redirectErrorStream(true).start();
+        String said = new String(compiler.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        if (compiler.waitFor() != 0) {
+            throw new IOException(String.join(" ", command) + ": " + said);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+package io.thimble.virtio.vsock;
+
+/** What the device keeps of a connection, for its endpoint. On the loop's thread. */
+interface HostConnection {
+    /** The endpoint may want something else now; see {@link HostEndpoint}. */
+    void touch();
+
+    /** Returns the host's port, unsigned. */
+    int hostPort();
+
+    /** Returns the guest's port, unsigned. */
+    int guestPort();
+}
