@@ -1,0 +1,163 @@
+package io.thimble.vmm;
+
+import io.thimble.linux.NetInterface;
+import io.thimble.virtio.net.MacAddress;
+import io.thimble.virtio.net.NetConfig;
+import io.thimble.virtio.net.NetDevice;
+import io.thimble.vmm.MicroVmException.Problem;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/**
+ * One network card of a VM (virtio-net), and what it is plugged into. Immutable: each {@code with} method returns another one,
+ * or throws {@link MicroVmException} where a value is wrong.
+ *
+ * {@snippet :
+ * MicroVm.builder().network(Network.tap("vm0").withAddress(GuestAddress.of("192.0.2.2/24").withGateway("192.0.2.1")));
+ * }
+ */
+public final class Network {
+    /** What a card is plugged into. */
+    public sealed interface Link {}
+
+    /**
+     * A TAP interface of the host's.
+     *
+     * @param name of the interface
+     * @param create whether the VM makes it, and removes it at its end
+     */
+    public record Tap(String name, boolean create) implements Link {}
+
+    private final Link link;
+    private final Optional<String> mac;
+    private final OptionalInt mtu;
+    private final int queues;
+    private final boolean offloads;
+    private final Optional<GuestAddress> address;
+
+    private Network(
+            Link link,
+            Optional<String> mac,
+            OptionalInt mtu,
+            int queues,
+            boolean offloads,
+            Optional<GuestAddress> address) {
+        this.link = link;
+        this.mac = mac;
+        this.mtu = mtu;
+        this.queues = queues;
+        this.offloads = offloads;
+        this.address = address;
+    }
+
+    private static Network of(Link link) {
+        return new Network(link, Optional.empty(), OptionalInt.empty(), 1, true, Optional.empty());
+    }
+
+    private static MicroVmException wrong(IllegalArgumentException e) {
+        return new MicroVmException(Problem.CONFIGURATION, "network: " + e.getMessage(), e);
+    }
+
+    private static MicroVmException wrong(String message) {
+        return wrong(new IllegalArgumentException(message));
+    }
+
+    /**
+     * Uses a TAP interface that exists. Its owner needs no privilege.
+     *
+     * @param name 1 to 15 bytes
+     */
+    public static Network tap(String name) {
+        return of(new Tap(checkedName(name), false));
+    }
+
+    /** Makes a TAP interface, switches it on, and removes it when the VM ends; takes {@code CAP_NET_ADMIN}. */
+    public static Network newTap(String name) {
+        return of(new Tap(checkedName(name), true));
+    }
+
+    private static String checkedName(String name) {
+        try {
+            return new NetInterface(name).name();
+        } catch (IllegalArgumentException e) {
+            throw wrong(e);
+        }
+    }
+
+    /** Sets the guest's Ethernet address, as in {@code 02:00:00:12:34:56}: a unicast one. By default one by chance. */
+    public Network withMac(String address) {
+        try {
+            NetConfig _ = new NetConfig("", MacAddress.parse(address), OptionalInt.empty(), true);
+        } catch (IllegalArgumentException e) {
+            throw wrong(e);
+        }
+        return new Network(link, Optional.of(address), mtu, queues, offloads, this.address);
+    }
+
+    /**
+     * Sets how large an IP packet may be that is not segmented, 68 to 65535 bytes; by default what the link says. A new TAP
+     * gets it as well.
+     */
+    public Network withMtu(int bytes) {
+        try {
+            NetConfig _ = new NetConfig("", MacAddress.random(), OptionalInt.of(bytes), true);
+        } catch (IllegalArgumentException e) {
+            throw wrong(e);
+        }
+        return new Network(link, mac, OptionalInt.of(bytes), queues, offloads, address);
+    }
+
+    /** Sets how many pairs of queues a TAP has, 1 to 16; by default 1. One for each vCPU is the most that makes sense. */
+    public Network withQueues(int pairs) {
+        if (pairs < 1 || pairs > NetDevice.MAX_PAIRS) {
+            throw wrong(pairs + " pairs of queues: use 1 to " + NetDevice.MAX_PAIRS);
+        }
+        if (pairs > 1 && !(link instanceof Tap)) {
+            throw wrong(pairs + " pairs of queues: only a TAP has more than one");
+        }
+        return new Network(link, mac, mtu, pairs, offloads, address);
+    }
+
+    /** Sets whether checksums and segmentation are left to the other side; by default true, which is faster. */
+    public Network withOffloads(boolean value) {
+        return new Network(link, mac, mtu, queues, value, address);
+    }
+
+    /**
+     * Sets the address that the guest's kernel gives the card before it starts init, by its parameter {@code ip}. Only one of a
+     * VM's cards can have one.
+     */
+    public Network withAddress(GuestAddress value) {
+        return new Network(link, mac, mtu, queues, offloads, Optional.of(value));
+    }
+
+    /** Returns what the card is plugged into. */
+    public Link link() {
+        return link;
+    }
+
+    /** Returns the guest's Ethernet address; empty for one by chance. */
+    public Optional<String> mac() {
+        return mac;
+    }
+
+    /** Returns the MTU that was set. */
+    public OptionalInt mtu() {
+        return mtu;
+    }
+
+    /** Returns the number of pairs of queues. */
+    public int queues() {
+        return queues;
+    }
+
+    /** Returns whether offloads are offered. */
+    public boolean offloads() {
+        return offloads;
+    }
+
+    /** Returns the address that the guest is given. */
+    public Optional<GuestAddress> address() {
+        return address;
+    }
+}

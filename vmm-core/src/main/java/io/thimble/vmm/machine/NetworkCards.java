@@ -1,0 +1,107 @@
+package io.thimble.vmm.machine;
+
+import io.thimble.linux.LinuxException;
+import io.thimble.linux.NetInterface;
+import io.thimble.virtio.device.DeviceListener;
+import io.thimble.virtio.device.DeviceLoop;
+import io.thimble.virtio.net.MacAddress;
+import io.thimble.virtio.net.NetBackend;
+import io.thimble.virtio.net.NetConfig;
+import io.thimble.virtio.net.NetDevice;
+import io.thimble.virtio.net.NetStatistics;
+import io.thimble.virtio.net.TapBackend;
+import io.thimble.vmm.GuestNetwork;
+import io.thimble.vmm.MicroVmException;
+import io.thimble.vmm.MicroVmException.Problem;
+import io.thimble.vmm.Network;
+import io.thimble.vmm.NetworkStatistics;
+import java.util.List;
+
+/** Makes network devices of what the user has described, and users' handles of the devices. */
+final class NetworkCards {
+    private NetworkCards() {}
+
+    /**
+     * Makes a device, with its back end open.
+     *
+     * @param index among the VM's cards
+     * @throws MicroVmException if the back end cannot be had
+     */
+    static NetDevice open(Network network, int index, DeviceListener listener) {
+        MacAddress mac = network.mac().map(MacAddress::parse).orElseGet(MacAddress::random);
+        NetConfig config = new NetConfig("net" + index, mac, network.mtu(), network.offloads());
+        return new NetDevice(config, backend(network), listener);
+    }
+
+    private static NetBackend backend(Network network) {
+        try {
+            return switch (network.link()) {
+                case Network.Tap tap -> tap(network, tap);
+            };
+        } catch (LinuxException e) {
+            throw new MicroVmException(Problem.HOST, Messages.of(e), e);
+        }
+    }
+
+    private static NetBackend tap(Network network, Network.Tap tap) {
+        NetInterface name = new NetInterface(tap.name());
+        return tap.create()
+                ? TapBackend.create(name, network.queues(), network.mtu())
+                : TapBackend.open(name, network.queues());
+    }
+
+    /**
+     * Returns the kernel parameters that give the guest its addresses.
+     *
+     * @throws MicroVmException if more than one card is to get one
+     */
+    static String kernelParameters(List<Network> networks) {
+        String parameters = "";
+        for (int i = 0; i < networks.size(); i++) {
+            if (networks.get(i).address().isPresent()) {
+                if (!parameters.isEmpty()) {
+                    throw new MicroVmException(
+                            Problem.CONFIGURATION,
+                            "network: the kernel gives an address to one card only - configure the others in the guest");
+                }
+                parameters = networks.get(i).address().get().kernelParameter("eth" + i);
+            }
+        }
+        return parameters;
+    }
+
+    /** Returns the handle of a device that runs on {@code loop}. */
+    static GuestNetwork handle(NetDevice device, DeviceLoop loop) {
+        return new Handle(device, loop);
+    }
+
+    private record Handle(NetDevice device, DeviceLoop loop) implements GuestNetwork {
+        @Override
+        public String name() {
+            return device.name();
+        }
+
+        @Override
+        public String mac() {
+            return device.macAddress().toString();
+        }
+
+        @Override
+        public void setLinkUp(boolean up) {
+            boolean _ = loop.post(() -> device.setLinkUp(up));
+        }
+
+        @Override
+        public NetworkStatistics statistics() {
+            NetStatistics now = device.statistics();
+            return new NetworkStatistics(
+                    now.receivedFrames(),
+                    now.receivedBytes(),
+                    now.receiveDropped(),
+                    now.sentFrames(),
+                    now.sentBytes(),
+                    now.sendDropped(),
+                    now.malformed());
+        }
+    }
+}
