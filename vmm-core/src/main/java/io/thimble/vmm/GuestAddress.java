@@ -39,11 +39,7 @@ public record GuestAddress(
             throw wrong("address \"" + text + "\": write address and prefix length, as in 192.0.2.2/24");
         }
         return new GuestAddress(
-                false,
-                matcher.group(1),
-                Integer.parseInt(matcher.group(2)),
-                Optional.empty(),
-                Optional.empty());
+                false, matcher.group(1), Integer.parseInt(matcher.group(2)), Optional.empty(), Optional.empty());
     }
 
     /** Adds the router to the rest of the world. */

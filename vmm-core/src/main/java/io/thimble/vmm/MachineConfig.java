@@ -77,8 +77,14 @@ public record MachineConfig(
      *
      * @param rng whether there is an entropy device
      * @param vsock the socket device; empty for none
+     * @param networks the network cards
      */
-    public record Devices(boolean rng, Optional<VsockConfig> vsock) {}
+    public record Devices(boolean rng, Optional<VsockConfig> vsock, List<Network> networks) {
+        /** Copies the list. */
+        public Devices {
+            networks = List.copyOf(networks);
+        }
+    }
 
     /**
      * The socket device.

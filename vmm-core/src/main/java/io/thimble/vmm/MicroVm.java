@@ -2,6 +2,7 @@ package io.thimble.vmm;
 
 import io.thimble.vmm.machine.Machine;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -154,6 +155,15 @@ public final class MicroVm implements AutoCloseable {
     /** Returns the streams between this process and programs in the guest. */
     public Vsock vsock() {
         return vsock;
+    }
+
+    /**
+     * Returns the VM's network cards, in the order in which the builder got them.
+     *
+     * @throws IllegalStateException if the VM is not RUNNING or PAUSED; a handle got before still works
+     */
+    public List<GuestNetwork> networks() {
+        return machine.networks();
     }
 
     /** Returns where the time went since the start. */

@@ -62,6 +62,7 @@ public final class MicroVmBuilder {
     private boolean rng = true;
     private boolean vsock = true;
     private long guestCid;
+    private final List<Network> networks = new ArrayList<>();
     private final List<VmListener> listeners = new ArrayList<>();
 
     MicroVmBuilder() {}
@@ -145,6 +146,12 @@ public final class MicroVmBuilder {
             cid = FIRST_CID + Math.floorMod(NEXT_CID.getAndIncrement(), LAST_CID - FIRST_CID);
         }
         return Optional.of(new MachineConfig.VsockConfig(cid));
+    }
+
+    /** Adds a network card; the guest's Linux calls the first one {@code eth0}. */
+    public MicroVmBuilder network(Network value) {
+        networks.add(value);
+        return this;
     }
 
     /** Sets what is started; by default the bundled Linux. */
@@ -302,7 +309,7 @@ public final class MicroVmBuilder {
                         consoleMode,
                         slowReader,
                         consoleCapacity),
-                new MachineConfig.Devices(rng, vsockConfig()),
+                new MachineConfig.Devices(rng, vsockConfig(), networks),
                 listeners));
     }
 

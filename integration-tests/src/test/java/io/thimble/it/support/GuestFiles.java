@@ -22,12 +22,7 @@ public final class GuestFiles {
      * @param program its source is {@code src/test/c/PROGRAM.c}, built by musl-gcc unless that was done before
      */
     public static synchronized Path initrdWith(String program) throws IOException, InterruptedException {
-        Files.createDirectories(BUILT);
-        Path binary = BUILT.resolve(program);
-        Path source = SOURCES.resolve(program + ".c");
-        if (isOlder(binary, source)) {
-            compile(source, binary);
-        }
+        Path binary = built(program);
         Path initrd = BUILT.resolve(program + ".initrd");
         if (isOlder(initrd, binary) || isOlder(initrd, LinuxVm.initrd())) {
             Path draft = Files.createTempFile(BUILT, program, ".draft");
@@ -41,6 +36,17 @@ public final class GuestFiles {
             Files.move(draft, initrd, StandardCopyOption.ATOMIC_MOVE);
         }
         return initrd.toAbsolutePath();
+    }
+
+    /** Returns the program that {@code src/test/c/PROGRAM.c} is the source of. */
+    static synchronized Path built(String program) throws IOException, InterruptedException {
+        Files.createDirectories(BUILT);
+        Path binary = BUILT.resolve(program);
+        Path source = SOURCES.resolve(program + ".c");
+        if (isOlder(binary, source)) {
+            compile(source, binary);
+        }
+        return binary;
     }
 
     private static boolean isOlder(Path made, Path from) throws IOException {

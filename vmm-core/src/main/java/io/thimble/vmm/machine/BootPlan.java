@@ -150,7 +150,9 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         String defaults = config.kernel() instanceof GuestKernel.Bundled
                 ? bundledGuest().defaultCommandLine()
                 : "console=" + traits.consoleName() + " " + DEFAULT_COMMAND_LINE;
-        CommandLine line = CommandLine.parse(config.append()).withDefaults(defaults);
+        CommandLine line = CommandLine.parse(config.append())
+                .withDefaults(defaults)
+                .withDefaults(NetworkCards.kernelParameters(config.devices().networks()));
         if (config.acpi()) {
             return line;
         }

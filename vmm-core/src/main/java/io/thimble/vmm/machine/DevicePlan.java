@@ -1,6 +1,8 @@
 package io.thimble.vmm.machine;
 
+import io.thimble.virtio.device.DeviceListener;
 import io.thimble.virtio.device.VirtioDevice;
+import io.thimble.virtio.net.NetDevice;
 import io.thimble.virtio.rng.RngDevice;
 import io.thimble.virtio.transport.MmioTransport;
 import io.thimble.virtio.vsock.VsockDevice;
@@ -8,6 +10,7 @@ import io.thimble.virtio.vsock.VsockLimits;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
+import io.thimble.vmm.Network;
 import io.thimble.vmm.boot.BootLayout;
 import io.thimble.vmm.event.EventLoop;
 import io.thimble.vmm.x86.LegacyInterrupts;
@@ -26,6 +29,7 @@ import org.jspecify.annotations.Nullable;
 final class DevicePlan implements AutoCloseable {
     private final List<VirtioDevice> devices = new ArrayList<>();
     private @Nullable VsockDevice vsock;
+    private final List<NetDevice> networks = new ArrayList<>();
 
     private DevicePlan() {}
 
@@ -33,12 +37,13 @@ final class DevicePlan implements AutoCloseable {
      * Makes the devices.
      *
      * @param loop on which they are to run
+     * @param listener is told of what goes wrong with one later
      * @throws MicroVmException if one cannot be had, or if they are too many
      */
-    static DevicePlan open(MachineConfig config, EventLoop loop) {
+    static DevicePlan open(MachineConfig config, EventLoop loop, DeviceListener listener) {
         DevicePlan plan = new DevicePlan();
         try {
-            plan.addAll(config.devices(), loop);
+            plan.addAll(config.devices(), loop, listener);
             int lines = LegacyInterrupts.FREE.size();
             if (plan.devices.size() > lines) {
                 throw new MicroVmException(
@@ -53,13 +58,18 @@ final class DevicePlan implements AutoCloseable {
         }
     }
 
-    private void addAll(MachineConfig.Devices config, EventLoop loop) {
+    private void addAll(MachineConfig.Devices config, EventLoop loop, DeviceListener listener) {
         if (config.rng()) {
             devices.add(new RngDevice());
         }
         if (config.vsock().isPresent()) {
             vsock = new VsockDevice(config.vsock().get().guestCid(), loop, VsockLimits.DEFAULT);
             devices.add(vsock);
+        }
+        for (Network network : config.networks()) {
+            NetDevice card = NetworkCards.open(network, networks.size(), listener);
+            devices.add(card);
+            networks.add(card);
         }
     }
 
@@ -71,6 +81,11 @@ final class DevicePlan implements AutoCloseable {
     /** Returns the socket device. */
     Optional<VsockDevice> vsock() {
         return Optional.ofNullable(vsock);
+    }
+
+    /** Returns the network cards among them. */
+    List<NetDevice> networks() {
+        return List.copyOf(networks);
     }
 
     /** Returns each device's place. */

@@ -8,6 +8,7 @@ import io.thimble.kvm.abi.KvmCaps;
 import io.thimble.kvm.abi.KvmConstants;
 import io.thimble.memory.GuestMemory;
 import io.thimble.virtio.vsock.VsockDevice;
+import io.thimble.vmm.GuestNetwork;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
@@ -44,6 +45,7 @@ final class Hardware {
     private @Nullable KvmVm vm;
     private @Nullable DevicePlan devicePlan;
     private @Nullable VirtioBoard devices;
+    private List<GuestNetwork> networks = List.of();
     private @Nullable Board board;
     private final DeviceReports reports;
     private @Nullable KernelImage kernel;
@@ -71,7 +73,7 @@ final class Hardware {
      */
     static Hardware build(MachineConfig config, EventLoop loop, Events events, TimelineRecorder timeline) {
         Hardware hardware = new Hardware(config.name());
-        DevicePlan devicePlan = DevicePlan.open(config, loop);
+        DevicePlan devicePlan = DevicePlan.open(config, loop, hardware.reports);
         hardware.devicePlan = devicePlan;
         try (BootPlan plan = BootPlan.open(config, devicePlan)) {
             String packing = plan.image().packing();
@@ -124,6 +126,9 @@ final class Hardware {
             VirtioBoard newDevices =
                     new VirtioBoard(newVm, devicePlan.devices(), devicePlan.places(), memory, loop, reports);
             devices = newDevices;
+            networks = devicePlan.networks().stream()
+                    .map(card -> NetworkCards.handle(card, loop))
+                    .toList();
             createBoard(config, newVm, newDevices.mmio(), events);
         } finally {
             load.awaitEnd(); // whatever happened here, nobody may write to memory that is unmapped next
@@ -179,6 +184,10 @@ final class Hardware {
     Optional<VsockDevice> vsock() {
         DevicePlan plan = devicePlan;
         return plan == null ? Optional.empty() : plan.vsock();
+    }
+
+    List<GuestNetwork> networks() {
+        return networks;
     }
 
     DeviceReports reports() {

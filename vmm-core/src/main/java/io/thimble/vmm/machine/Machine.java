@@ -5,6 +5,7 @@ import io.thimble.linux.abi.Errnos;
 import io.thimble.virtio.vsock.VsockDevice;
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
+import io.thimble.vmm.GuestNetwork;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
@@ -350,6 +351,11 @@ public final class Machine {
     /** See {@link io.thimble.vmm.MicroVm#pressCtrlAltDel}. */
     public void pressCtrlAltDel() {
         requireAlive("press Ctrl-Alt-Del on").board().keyboard().pressCtrlAltDel();
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#networks}. */
+    public List<GuestNetwork> networks() {
+        return requireAlive("look at the network of").networks();
     }
 
     /** See {@link io.thimble.vmm.MicroVm#timeline}. */
