@@ -103,6 +103,9 @@ final class RunCommand {
             builder.initrd(path("--initrd", options.initrd));
         }
         options.append.forEach(builder::append);
+        if (options.vsock != null) {
+            builder.vsockSocket(path("--vsock", options.vsock));
+        }
         return guest(builder);
     }
 

@@ -47,6 +47,10 @@ final class RunOptions {
     @Nullable
     String directory;
 
+    /** Path of a Unix socket. */
+    @Nullable
+    String vsock;
+
     boolean timeline;
     Talk talk = Talk.NORMAL;
     boolean help;

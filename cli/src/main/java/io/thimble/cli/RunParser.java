@@ -29,6 +29,7 @@ final class RunParser {
             "--env",
             "--hostname",
             "--workdir",
+            "--vsock",
             "--timeline",
             "--quiet",
             "--verbose",
@@ -106,6 +107,7 @@ final class RunParser {
             case "-e", "--env" -> addVariable(options, given(name, value));
             case "--hostname" -> options.hostname = given(name, value);
             case "-w", "--workdir" -> options.directory = given(name, value);
+            case "--vsock" -> options.vsock = given(name, value);
             default -> {
                 return false;
             }

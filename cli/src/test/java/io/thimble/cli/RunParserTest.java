@@ -49,6 +49,7 @@ class RunParserTest {
                 "h",
                 "-w",
                 "/srv",
+                "--vsock=/run/v",
                 "--timeline",
                 "-q");
 
@@ -65,6 +66,7 @@ class RunParserTest {
         assertThat(options.environment).containsEntry("A", "1=2").containsEntry("B", "");
         assertThat(options.hostname).isEqualTo("h");
         assertThat(options.directory).isEqualTo("/srv");
+        assertThat(options.vsock).isEqualTo("/run/v");
         assertThat(options.timeline).isTrue();
         assertThat(options.talk).isEqualTo(Talk.QUIET);
     }

@@ -90,8 +90,9 @@ public record MachineConfig(
      * The socket device.
      *
      * @param guestCid the guest's address
+     * @param socket where a Unix socket leads to it; empty for nowhere
      */
-    public record VsockConfig(long guestCid) {}
+    public record VsockConfig(long guestCid, Optional<Path> socket) {}
 
     /**
      * The console's streams.

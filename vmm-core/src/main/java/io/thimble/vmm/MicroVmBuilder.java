@@ -63,6 +63,7 @@ public final class MicroVmBuilder {
     private boolean vsock = true;
     private long guestCid;
     private final List<Network> networks = new ArrayList<>();
+    private @Nullable Path vsockSocket;
     private final List<VmListener> listeners = new ArrayList<>();
 
     MicroVmBuilder() {}
@@ -137,15 +138,28 @@ public final class MicroVmBuilder {
         return this;
     }
 
+    /**
+     * Opens vsock to other programs of the host's: a Unix socket at {@code path}, made with mode 0600 and removed at the end.
+     * Who connects writes {@code CONNECT port} and a line feed and reads {@code OK hostport}; when the guest connects to the
+     * host's port N, a connection to {@code path_N} is made. A {@link Vsock#listen listener} comes before that.
+     */
+    public MicroVmBuilder vsockSocket(Path path) {
+        vsockSocket = path;
+        return this;
+    }
+
     private Optional<MachineConfig.VsockConfig> vsockConfig() {
         if (!vsock) {
+            if (vsockSocket != null) {
+                throw wrong(Problem.CONFIGURATION, "vsock socket " + vsockSocket + ", but no vsock: drop either");
+            }
             return Optional.empty();
         }
         long cid = guestCid;
         if (cid == 0) {
             cid = FIRST_CID + Math.floorMod(NEXT_CID.getAndIncrement(), LAST_CID - FIRST_CID);
         }
-        return Optional.of(new MachineConfig.VsockConfig(cid));
+        return Optional.of(new MachineConfig.VsockConfig(cid, Optional.ofNullable(vsockSocket)));
     }
 
     /** Adds a network card; the guest's Linux calls the first one {@code eth0}. */

@@ -74,6 +74,11 @@ final class Connection implements HostConnection {
         return state == State.REQUESTED || state == State.ESTABLISHED;
     }
 
+    /** Tells whether there is more to do for it, as far as is known. */
+    boolean wantsTurn() {
+        return canSend() || (isOpen() && endpoint.isAborted());
+    }
+
     /** Tells whether data for the guest could be sent now. */
     boolean canSend() {
         return state == State.ESTABLISHED && !endOfData && endpoint.hasData() && credit.peerFree() > 0;

@@ -360,7 +360,7 @@ final class Mux {
         if (cost >= 0) {
             ready.remove();
             connection.ready = false;
-            if (connection.canSend()) {
+            if (connection.wantsTurn()) {
                 connection.ready = true;
                 ready.add(connection);
             }

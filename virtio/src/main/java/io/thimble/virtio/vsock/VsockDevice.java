@@ -15,6 +15,7 @@ import io.thimble.virtio.queue.Virtqueue;
 import io.thimble.virtio.queue.VirtqueueException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -41,6 +42,8 @@ public final class VsockDevice implements VirtioDevice {
     private final long guestCid;
     private final Mux mux;
     private final Map<Integer, HostListener> listeners = new ConcurrentHashMap<>();
+    private final VsockLimits limits;
+    private @Nullable UnixBridge bridge;
     private final Runnable pump = this::pumpPosted;
 
     private final Arena arena = Arena.ofShared();
@@ -88,6 +91,7 @@ public final class VsockDevice implements VirtioDevice {
         }
         this.guestCid = guestCid;
         this.loop = loop;
+        this.limits = limits;
         this.mux = new Mux(guestCid, limits, this::accept, this::wake);
         config.setLong((int) VirtioVsockConfigLayout.OFFSETOF_GUEST_CID, guestCid);
     }
@@ -116,7 +120,17 @@ public final class VsockDevice implements VirtioDevice {
         return stream;
     }
 
-    private void connect(int guestPort, HostEndpoint endpoint) {
+    /**
+     * Opens the device to Unix sockets: see {@code UnixBridge}. Before the loop starts, or on its thread; once.
+     *
+     * @param path of the socket file, which is made
+     * @throws IOException if the path is too long, in use, or left over; with the remedy
+     */
+    public void bridge(Path path) throws IOException {
+        bridge = new UnixBridge(path, limits.connections(), loop, this);
+    }
+
+    void connect(int guestPort, HostEndpoint endpoint) {
         if (closed) {
             endpoint.reset("the VM has ended");
         } else if (driver == null) {
@@ -146,8 +160,12 @@ public final class VsockDevice implements VirtioDevice {
 
     private @Nullable HostEndpoint accept(int hostPort) {
         HostListener listener = listeners.get(hostPort);
-        HostStream stream = listener == null ? null : listener.offer();
-        return stream == null ? null : stream.endpoint();
+        if (listener != null) {
+            HostStream stream = listener.offer();
+            return stream == null ? null : stream.endpoint();
+        }
+        UnixBridge unix = bridge;
+        return unix == null ? null : unix.open(hostPort);
     }
 
     @Override
@@ -347,6 +365,9 @@ public final class VsockDevice implements VirtioDevice {
         driver = null;
         mux.resetAll("the VM has ended");
         listeners.values().forEach(HostListener::close);
+        if (bridge != null) {
+            bridge.close();
+        }
         if (arena.scope().isAlive()) {
             arena.close();
         }

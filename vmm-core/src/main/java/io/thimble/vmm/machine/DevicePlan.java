@@ -15,6 +15,7 @@ import io.thimble.vmm.boot.BootLayout;
 import io.thimble.vmm.event.EventLoop;
 import io.thimble.vmm.x86.LegacyInterrupts;
 import io.thimble.vmm.x86.acpi.VirtioMmioDevice;
+import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -63,13 +64,25 @@ final class DevicePlan implements AutoCloseable {
             devices.add(new RngDevice());
         }
         if (config.vsock().isPresent()) {
-            vsock = new VsockDevice(config.vsock().get().guestCid(), loop, VsockLimits.DEFAULT);
-            devices.add(vsock);
+            addVsock(config.vsock().get(), loop);
         }
         for (Network network : config.networks()) {
             NetDevice card = NetworkCards.open(network, networks.size(), listener);
             devices.add(card);
             networks.add(card);
+        }
+    }
+
+    private void addVsock(MachineConfig.VsockConfig config, EventLoop loop) {
+        VsockDevice device = new VsockDevice(config.guestCid(), loop, VsockLimits.DEFAULT);
+        vsock = device;
+        devices.add(device);
+        if (config.socket().isPresent()) {
+            try {
+                device.bridge(config.socket().get());
+            } catch (IOException e) {
+                throw new MicroVmException(Problem.CONFIGURATION, Messages.of(e), e);
+            }
         }
     }
 
