@@ -89,6 +89,7 @@ final class RunCommand {
                 .memory(options.memory)
                 .acpi(options.acpi)
                 .prefault(options.prefault)
+                .consoleKind(options.console)
                 .console(output)
                 .consoleInput(input());
         if (options.name != null) {

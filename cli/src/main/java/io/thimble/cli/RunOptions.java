@@ -1,5 +1,6 @@
 package io.thimble.cli;
 
+import io.thimble.vmm.ConsoleKind;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -35,6 +36,7 @@ final class RunOptions {
     final List<String> append = new ArrayList<>();
     boolean acpi = true;
     boolean prefault;
+    ConsoleKind console = ConsoleKind.SERIAL;
 
     @Nullable
     String name;

@@ -1,6 +1,7 @@
 package io.thimble.cli;
 
 import io.thimble.cli.RunOptions.Talk;
+import io.thimble.vmm.ConsoleKind;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
@@ -24,6 +25,7 @@ final class RunParser {
             "--no-initrd",
             "--append",
             "--no-acpi",
+            "--console",
             "--prefault",
             "--name",
             "--env",
@@ -103,6 +105,7 @@ final class RunParser {
             case "--kernel" -> options.kernel = given(name, value);
             case "--initrd" -> options.initrd = given(name, value);
             case "--append" -> options.append.add(given(name, value));
+            case "--console" -> options.console = console(given(name, value));
             case "--name" -> options.name = given(name, value);
             case "-e", "--env" -> addVariable(options, given(name, value));
             case "--hostname" -> options.hostname = given(name, value);
@@ -120,6 +123,14 @@ final class RunParser {
             throw new UsageException(name + " needs a value");
         }
         return value;
+    }
+
+    private static ConsoleKind console(String text) {
+        return switch (text) {
+            case "ttyS0" -> ConsoleKind.SERIAL;
+            case "hvc0" -> ConsoleKind.VIRTIO;
+            default -> throw new UsageException("--console " + text + ": there are ttyS0 and hvc0");
+        };
     }
 
     private static int number(String option, String text) {

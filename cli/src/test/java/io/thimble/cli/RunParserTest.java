@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import io.thimble.cli.RunOptions.Talk;
+import io.thimble.vmm.ConsoleKind;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -78,6 +79,7 @@ class RunParserTest {
         assertThat(parse("--kernel", "./krunfw").isKrunfw()).isFalse();
         assertThat(parse("--kernel", "/boot/libkrunfw/vmlinuz").isKrunfw()).isFalse();
         assertThat(parse("--unpack", "--kernel", "vmlinuz").unpack).isTrue();
+        assertThat(parse("--console", "hvc0").console).isEqualTo(ConsoleKind.VIRTIO);
     }
 
     @Test
@@ -102,6 +104,7 @@ class RunParserTest {
                 "--env A        | --env A: write NAME=VALUE",
                 "--env =A       | --env =A: write NAME=VALUE",
                 "--pvh          | name one",
+                "--console tty1 | there are ttyS0 and hvc0",
                 "--unpack       | name one",
                 "--unpack --kernel krunfw | name one",
                 "--no-initrd ls | drop either",

@@ -22,7 +22,7 @@ import java.util.Optional;
  * @param acpi whether the guest gets ACPI tables
  * @param debugExit whether a write to port 0xf4 ends the VM
  * @param guest what the guest agent is to run
- * @param console the console's streams
+ * @param console the console and its streams
  * @param devices the virtio devices
  * @param listeners who is told
  */
@@ -78,11 +78,13 @@ public record MachineConfig(
      * @param rng whether there is an entropy device
      * @param vsock the socket device; empty for none
      * @param networks the network cards
+     * @param ports named ports of a console device
      */
-    public record Devices(boolean rng, Optional<VsockConfig> vsock, List<Network> networks) {
-        /** Copies the list. */
+    public record Devices(boolean rng, Optional<VsockConfig> vsock, List<Network> networks, List<Port> ports) {
+        /** Copies the lists. */
         public Devices {
             networks = List.copyOf(networks);
+            ports = List.copyOf(ports);
         }
     }
 
@@ -95,8 +97,18 @@ public record MachineConfig(
     public record VsockConfig(long guestCid, Optional<Path> socket) {}
 
     /**
-     * The console's streams.
+     * A named stream between programs of the guest and the host.
      *
+     * @param name by which the guest finds it
+     * @param input what the guest reads; empty for nothing
+     * @param output where goes what the guest writes; empty for nowhere
+     */
+    public record Port(String name, Optional<InputStream> input, Optional<OutputStream> output) {}
+
+    /**
+     * The console.
+     *
+     * @param kind what the guest has as its console, if the kernel leaves a choice
      * @param output where the guest's output goes; without, it is dropped (a report still has its end)
      * @param input what the guest reads; empty for nothing
      * @param mode what the guest agent makes of it
@@ -104,6 +116,7 @@ public record MachineConfig(
      * @param capacity of the buffer in front of {@code output}, in bytes
      */
     public record Console(
+            ConsoleKind kind,
             Optional<OutputStream> output,
             Optional<InputStream> input,
             ConsoleMode mode,

@@ -1,10 +1,13 @@
 package io.thimble.vmm;
 
+import io.thimble.virtio.console.ConsoleDevice;
+import io.thimble.virtio.console.ConsolePort;
 import io.thimble.vmm.MicroVmException.Problem;
 import io.thimble.vmm.legacy.BufferedSerialOutput;
 import io.thimble.vmm.x86.Topology;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -56,6 +59,7 @@ public final class MicroVmBuilder {
     private int columns;
     private @Nullable OutputStream consoleOutput;
     private @Nullable InputStream consoleInput;
+    private ConsoleKind consoleKind = ConsoleKind.SERIAL;
     private ConsoleMode consoleMode = ConsoleMode.TERMINAL;
     private SlowReaderPolicy slowReader = SlowReaderPolicy.HOLD_BACK;
     private int consoleCapacity = BufferedSerialOutput.DEFAULT_CAPACITY;
@@ -64,6 +68,7 @@ public final class MicroVmBuilder {
     private long guestCid;
     private final List<Network> networks = new ArrayList<>();
     private @Nullable Path vsockSocket;
+    private final List<MachineConfig.Port> ports = new ArrayList<>();
     private final List<VmListener> listeners = new ArrayList<>();
 
     MicroVmBuilder() {}
@@ -263,6 +268,56 @@ public final class MicroVmBuilder {
         return this;
     }
 
+    /**
+     * Sets what the guest's console is; by default the serial port. A kernel without a driver for that has the virtio console
+     * in any case ({@link KernelTraits#serialConsole}).
+     */
+    public MicroVmBuilder consoleKind(ConsoleKind kind) {
+        consoleKind = kind;
+        return this;
+    }
+
+    /**
+     * Adds a named stream between programs of the guest and the host (virtio-console, F_MULTIPORT): in Linux the device
+     * {@code /dev/vportNpM} whose {@code /sys/class/virtio-ports/vportNpM/name} is this name. The guest waits where the output
+     * stream is slow, and the input stream where the guest is; what the guest has written when the VM ends is written out.
+     * The end of {@code input} is not told: see {@link #inputPort}.
+     *
+     * <p>The streams stay the caller's and are not closed; each has a thread.
+     *
+     * @param portName 1 to 128 bytes of UTF-8, another one for each port
+     */
+    public MicroVmBuilder port(String portName, InputStream input, OutputStream output) {
+        return addPort(new MachineConfig.Port(portName, Optional.of(input), Optional.of(output)));
+    }
+
+    /** Adds a port like {@link #port} that the guest only reads: it reads the end of the file where {@code input} ends. */
+    public MicroVmBuilder inputPort(String portName, InputStream input) {
+        return addPort(new MachineConfig.Port(portName, Optional.of(input), Optional.empty()));
+    }
+
+    /** Adds a port like {@link #port} that the guest only writes. */
+    public MicroVmBuilder outputPort(String portName, OutputStream output) {
+        return addPort(new MachineConfig.Port(portName, Optional.empty(), Optional.of(output)));
+    }
+
+    private MicroVmBuilder addPort(MachineConfig.Port port) {
+        int bytes = port.name().getBytes(StandardCharsets.UTF_8).length;
+        if (bytes < 1 || bytes > ConsolePort.MAX_NAME || port.name().chars().anyMatch(Character::isISOControl)) {
+            throw wrong(
+                    Problem.CONFIGURATION,
+                    "a port's name has 1 to " + ConsolePort.MAX_NAME + " bytes and no control characters");
+        }
+        if (ports.stream().anyMatch(other -> other.name().equals(port.name()))) {
+            throw wrong(Problem.CONFIGURATION, "two ports with the name " + port.name() + ": rename one");
+        }
+        if (ports.size() == ConsoleDevice.MAX_PORTS) {
+            throw wrong(Problem.CONFIGURATION, "more than " + ConsoleDevice.MAX_PORTS + " ports: give the VM fewer");
+        }
+        ports.add(port);
+        return this;
+    }
+
     /** Sets what the guest agent makes of the console; by default a terminal. */
     public MicroVmBuilder consoleMode(ConsoleMode mode) {
         consoleMode = mode;
@@ -318,12 +373,13 @@ public final class MicroVmBuilder {
                         rows,
                         columns),
                 new MachineConfig.Console(
+                        consoleKind,
                         Optional.ofNullable(consoleOutput),
                         Optional.ofNullable(consoleInput),
                         consoleMode,
                         slowReader,
                         consoleCapacity),
-                new MachineConfig.Devices(rng, vsockConfig(), networks),
+                new MachineConfig.Devices(rng, vsockConfig(), networks, ports),
                 listeners));
     }
 

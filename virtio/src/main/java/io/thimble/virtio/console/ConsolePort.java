@@ -111,6 +111,15 @@ public final class ConsolePort {
         return taken;
     }
 
+    /** Sends all of the bytes to the guest or none, likewise; returns whether it did. */
+    public boolean receiveAll(byte[] bytes) {
+        boolean taken = input.addAll(bytes);
+        if (taken) {
+            wake.run();
+        }
+        return taken;
+    }
+
     /** Names what to run once there is room after a {@link #receive} that took less than it was given. */
     public void onInputRoom(Runnable callback) {
         input.onRoom(callback);

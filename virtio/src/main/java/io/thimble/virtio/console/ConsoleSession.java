@@ -290,7 +290,8 @@ final class ConsoleSession {
             port.guestOpen = false;
             port.pending = 0;
         } else if (port.isConsole()) {
-            port.pending = ControlMessage.CONSOLE | ControlMessage.OPEN | (resizable ? ControlMessage.SIZE : 0);
+            boolean sized = resizable && rows() + columns() > 0;
+            port.pending = ControlMessage.CONSOLE | ControlMessage.OPEN | (sized ? ControlMessage.SIZE : 0);
         } else {
             port.pending = ControlMessage.NAME | ControlMessage.OPEN;
         }

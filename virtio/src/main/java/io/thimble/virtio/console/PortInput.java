@@ -32,6 +32,15 @@ final class PortInput {
         return count;
     }
 
+    /** Appends all of the bytes or none; if none, {@link #onRoom}'s callback follows. */
+    synchronized boolean addAll(byte[] source) {
+        if (source.length > ring.length - size) {
+            refused = true;
+            return false;
+        }
+        return add(source, 0, source.length) == source.length;
+    }
+
     synchronized boolean isEmpty() {
         return size == 0;
     }

@@ -33,6 +33,7 @@ public final class BufferedSerialOutput implements SerialOutput {
 
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition changed = lock.newCondition();
+    private final Condition room = lock.newCondition();
     private final ByteRing buffer;
     private Runnable onRoom = () -> {};
     private boolean refused;
@@ -99,10 +100,67 @@ public final class BufferedSerialOutput implements SerialOutput {
     }
 
     @Override
+    public int offer(byte[] bytes, int offset, int length) {
+        lock.lock();
+        try {
+            if (closing || failure != null) {
+                dropped += length;
+                return length;
+            }
+            boolean first = buffer.isEmpty();
+            int taken = buffer.put(bytes, offset, length);
+            int rest = length - taken;
+            if (rest > 0) {
+                switch (policy) {
+                    case HOLD_BACK -> refused = true;
+                    case DROP_NEWEST -> dropped += rest;
+                    case DROP_OLDEST -> replaceOldest(bytes, offset + taken, rest);
+                }
+            }
+            if (first || !urgent) {
+                urgent = true;
+                changed.signalAll();
+            }
+            return policy == SlowReaderPolicy.HOLD_BACK ? taken : length;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Puts bytes into the full buffer in the place of the oldest. */
+    private void replaceOldest(byte[] bytes, int offset, int length) {
+        int kept = Math.min(length, buffer.capacity());
+        buffer.discard(kept);
+        int _ = buffer.put(bytes, offset + length - kept, kept);
+        dropped += length;
+    }
+
+    @Override
+    public boolean awaitRoom(Duration deadline) {
+        lock.lock();
+        try {
+            long left = deadline.toNanos();
+            while (buffer.isFull() && !closing && failure == null && left > 0) {
+                left = room.awaitNanos(left);
+            }
+            return !buffer.isFull();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return false;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
     public void onRoom(Runnable callback) {
         lock.lock();
         try {
-            onRoom = callback;
+            Runnable others = onRoom;
+            onRoom = () -> {
+                others.run();
+                callback.run();
+            };
         } finally {
             lock.unlock();
         }
@@ -191,6 +249,7 @@ public final class BufferedSerialOutput implements SerialOutput {
             }
             gather();
             length = buffer.take(batch);
+            room.signalAll();
             urgent = false;
             if (refused && length > 0) {
                 refused = false;
@@ -233,6 +292,7 @@ public final class BufferedSerialOutput implements SerialOutput {
             failure = e;
             dropped += buffer.size();
             buffer.clear();
+            room.signalAll();
             if (refused) {
                 refused = false;
                 callback = onRoom;

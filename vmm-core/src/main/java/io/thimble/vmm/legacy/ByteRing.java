@@ -63,11 +63,16 @@ final class ByteRing {
         return value;
     }
 
+    /** Removes the oldest {@code count} bytes; there must be so many. */
+    void discard(int count) {
+        head = (int) (((long) head + count) % bytes.length);
+        size -= count;
+    }
+
     /** Removes up to {@code target.length} of the oldest bytes and returns their number. */
     int take(byte[] target) {
         int count = copy(target);
-        head = (int) (((long) head + count) % bytes.length);
-        size -= count;
+        discard(count);
         return count;
     }
 

@@ -1,6 +1,7 @@
 package io.thimble.vmm.legacy;
 
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.List;
 
 /**
@@ -34,6 +35,22 @@ public final class ConsoleTail implements SerialOutput {
             tail.put(value);
         }
         return true;
+    }
+
+    @Override
+    public int offer(byte[] bytes, int offset, int length) {
+        int taken = next.offer(bytes, offset, length);
+        synchronized (tail) {
+            int kept = Math.min(taken, tail.capacity());
+            tail.discard(Math.max(0, tail.size() + kept - tail.capacity()));
+            int _ = tail.put(bytes, offset + taken - kept, kept);
+        }
+        return taken;
+    }
+
+    @Override
+    public boolean awaitRoom(Duration deadline) {
+        return next.awaitRoom(deadline);
     }
 
     @Override

@@ -34,7 +34,7 @@ import org.jspecify.annotations.Nullable;
  * interrupt line alone is driven under it. Characters reach the output in order, by one thread at a time: the one that
  * finds the transmitter idle.
  */
-public final class Serial16550 implements ByteWideDevice, Stateful<Serial16550.State> {
+public final class Serial16550 implements ByteWideDevice, Stateful<Serial16550.State>, InputTarget {
     /** Registers, in bytes. */
     public static final int LENGTH = 8;
 
@@ -146,6 +146,7 @@ public final class Serial16550 implements ByteWideDevice, Stateful<Serial16550.S
      * @return how many characters were accepted, 0..length
      * @throws IndexOutOfBoundsException if the array has no such range
      */
+    @Override
     public int receive(byte[] source, int offset, int length) {
         Objects.checkFromIndexSize(offset, length, source.length);
         synchronized (lock) {
@@ -177,6 +178,7 @@ public final class Serial16550 implements ByteWideDevice, Stateful<Serial16550.S
      * Names what to run when there is room again after {@link #receive} took less than it was given. It runs on the
      * vCPU thread whose read made the room, without any lock of the UART, and must not block.
      */
+    @Override
     public void onInputRoom(Runnable callback) {
         inputRoom = callback;
     }

@@ -7,36 +7,47 @@ import java.util.concurrent.ThreadFactory;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Feeds a UART from a stream, on one thread of its own, as fast as the guest reads and no faster.
+ * Feeds a UART, or another console, from a stream, on one thread of its own, as fast as the guest reads and no faster.
  *
  * <p>A {@link InputStream#read} cannot be interrupted, {@code System.in}'s least of all. So {@link #stop} makes sure
- * that nothing more reaches the UART and returns at once, while the thread - a daemon - stays in the read until the
+ * that nothing more reaches the guest and returns at once, while the thread - a daemon - stays in the read until the
  * stream gives something (which is then lost), ends, or is closed by its owner. The pump never closes the stream.
  */
 public final class SerialInputPump {
     private static final int CHUNK = 4096;
 
     private final InputStream stream;
-    private final Serial16550 uart;
+    private final InputTarget target;
+    private final Runnable atEnd;
     private final Thread thread;
     private final Semaphore room = new Semaphore(0);
     private volatile boolean stopped;
     private volatile @Nullable IOException failure;
 
-    private SerialInputPump(InputStream stream, Serial16550 uart, ThreadFactory threads) {
+    private SerialInputPump(InputStream stream, InputTarget target, Runnable atEnd, ThreadFactory threads) {
         this.stream = stream;
-        this.uart = uart;
+        this.target = target;
+        this.atEnd = atEnd;
         this.thread = threads.newThread(this::pump);
     }
 
     /**
-     * Starts feeding. The pump takes the UART's {@link Serial16550#onInputRoom} for itself.
+     * Starts feeding. The pump takes {@link InputTarget#onInputRoom} for itself.
      *
      * @param threads makes and names the one thread, a platform daemon thread
      */
-    public static SerialInputPump start(InputStream stream, Serial16550 uart, ThreadFactory threads) {
-        SerialInputPump pump = new SerialInputPump(stream, uart, threads);
-        uart.onInputRoom(pump.room::release);
+    public static SerialInputPump start(InputStream stream, InputTarget target, ThreadFactory threads) {
+        return start(stream, target, () -> {}, threads);
+    }
+
+    /**
+     * Starts feeding, likewise.
+     *
+     * @param atEnd run once everything was fed and the stream has ended or failed, on the pump's thread
+     */
+    public static SerialInputPump start(InputStream stream, InputTarget target, Runnable atEnd, ThreadFactory threads) {
+        SerialInputPump pump = new SerialInputPump(stream, target, atEnd, threads);
+        target.onInputRoom(pump.room::release);
         pump.thread.start();
         return pump;
     }
@@ -64,7 +75,7 @@ public final class SerialInputPump {
             while (!stopped && (length = stream.read(chunk)) >= 0) {
                 int sent = 0;
                 while (!stopped && sent < length) {
-                    sent += uart.receive(chunk, sent, length - sent);
+                    sent += target.receive(chunk, sent, length - sent);
                     if (sent < length) {
                         room.acquireUninterruptibly();
                     }
@@ -74,6 +85,9 @@ public final class SerialInputPump {
             failure = e;
         } catch (RuntimeException | Error e) {
             failure = new IOException("the console's input stream threw " + e, e);
+        }
+        if (!stopped) {
+            atEnd.run();
         }
     }
 }

@@ -1,7 +1,9 @@
 package io.thimble.vmm.legacy;
 
-/** Where a UART sends its characters. */
-public interface SerialOutput {
+import io.thimble.virtio.console.PortOutput;
+
+/** Where a UART sends its characters, or any console: which is faster, many at once. */
+public interface SerialOutput extends PortOutput {
     /**
      * Takes one character. Called by one thread at a time, mostly a vCPU's, without any lock of the UART: it must not
      * block.
@@ -11,11 +13,21 @@ public interface SerialOutput {
      */
     boolean offer(byte value);
 
+    @Override
+    default int offer(byte[] bytes, int offset, int length) {
+        int taken = 0;
+        while (taken < length && offer(bytes[offset + taken])) {
+            taken++;
+        }
+        return taken;
+    }
+
     /**
      * Names what to run once there is room after an {@link #offer} was refused: once for each refusal, on any thread,
-     * with no lock of the output held. The UART calls this method once, before its first offer. An output that never
-     * refuses need not remember it.
+     * with no lock of the output held. Whoever offers calls this method once, before the first offer; all callbacks are
+     * run. An output that never refuses need not remember them.
      */
+    @Override
     default void onRoom(Runnable callback) {}
 
     /**

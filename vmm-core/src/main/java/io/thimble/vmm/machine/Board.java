@@ -9,27 +9,22 @@ import io.thimble.vmm.agent.ControlChannel;
 import io.thimble.vmm.bus.Bus;
 import io.thimble.vmm.bus.InterruptLine;
 import io.thimble.vmm.legacy.AcpiPm;
-import io.thimble.vmm.legacy.BufferedSerialOutput;
 import io.thimble.vmm.legacy.CmosRtc;
-import io.thimble.vmm.legacy.ConsoleTail;
 import io.thimble.vmm.legacy.DebugExit;
 import io.thimble.vmm.legacy.I8042;
+import io.thimble.vmm.legacy.InputTarget;
 import io.thimble.vmm.legacy.MachineEvents;
 import io.thimble.vmm.legacy.Port92;
 import io.thimble.vmm.legacy.PostCodePort;
 import io.thimble.vmm.legacy.Pvpanic;
 import io.thimble.vmm.legacy.ResetPort;
 import io.thimble.vmm.legacy.Serial16550;
-import io.thimble.vmm.legacy.SerialInputPump;
 import io.thimble.vmm.legacy.SerialOutput;
 import io.thimble.vmm.x86.LegacyInterrupts;
 import java.io.InputStream;
-import java.io.OutputStream;
-import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.ThreadFactory;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -37,16 +32,12 @@ import org.jspecify.annotations.Nullable;
  * controller, clock, ACPI power management, pvpanic and the ways to reset.
  */
 final class Board {
-    private static final int CONSOLE_TAIL = 4096;
-    private static final int REPORTED_LINES = 20;
-
     private final List<GsiLine> lines = new ArrayList<>();
     private final KvmVm vm;
-    private final @Nullable BufferedSerialOutput consoleOutput;
-    private final ConsoleTail consoleTail;
-    private final Serial16550 console;
+    private final Consoles consoles;
+    private final Serial16550 com1;
+    private final InputTarget console;
     private final @Nullable CommandInput commandInput;
-    private final @Nullable SerialInputPump consoleInput;
     private final ControlChannel control;
     private final I8042 keyboard;
     private final AcpiPm acpiPm;
@@ -54,12 +45,13 @@ final class Board {
     private final Bus mmio;
 
     /**
-     * Makes the devices and starts the console's threads.
+     * Makes the devices and starts what reads the console's input.
      *
      * @param vm whose interrupt lines they drive
      * @param memoryBelow4G bytes of RAM, for the CMOS
      * @param memoryAbove4G bytes of RAM, for the CMOS
      * @param mmio the bus of the devices that are not here
+     * @param consoles behind the serial ports
      */
     Board(
             KvmVm vm,
@@ -67,29 +59,28 @@ final class Board {
             long memoryBelow4G,
             long memoryAbove4G,
             Bus mmio,
+            Consoles consoles,
             MachineEvents events,
             AgentListener agent) {
         this.vm = vm;
-        MachineConfig.Console streams = config.console();
-        OutputStream stream = streams.output().orElse(null);
-        consoleOutput = stream == null
-                ? null
-                : BufferedSerialOutput.start(
-                        stream, streams.capacity(), streams.slowReader(), threads(config.name(), "console-out"));
-        consoleTail = new ConsoleTail(consoleOutput == null ? value -> true : consoleOutput, CONSOLE_TAIL);
-        console = new Serial16550(line(LegacyInterrupts.COM1), consoleTail);
+        this.consoles = consoles;
+        com1 = new Serial16550(line(LegacyInterrupts.COM1), consoles.output());
+        InputTarget virtioConsole = consoles.input();
+        console = virtioConsole == null ? com1 : virtioConsole;
 
         ControlPort controlPort = new ControlPort(agent);
         control = controlPort.channel;
+        SerialOutput fromAgent = SerialOutput.direct(control::accept);
+        InputTarget virtioControl = consoles.connectControl(fromAgent);
         Serial16550 controlUart =
-                new Serial16550(line(LegacyInterrupts.COM2), SerialOutput.direct(controlPort.channel::accept));
-        controlPort.uart = controlUart;
+                new Serial16550(line(LegacyInterrupts.COM2), virtioControl == null ? fromAgent : _ -> true);
+        controlPort.toAgent = virtioControl == null ? controlUart : virtioControl;
 
         keyboard = new I8042(line(LegacyInterrupts.KEYBOARD), events);
         acpiPm = new AcpiPm(line(LegacyInterrupts.SCI), events);
 
         Bus.Builder ports = Bus.pio()
-                .add("COM1", Serial16550.COM1_PORT, Serial16550.LENGTH, console)
+                .add("COM1", Serial16550.COM1_PORT, Serial16550.LENGTH, com1)
                 .add("COM2", Serial16550.COM2_PORT, Serial16550.LENGTH, controlUart)
                 .add("i8042 data", I8042.I8042_DATA_REG, 1, keyboard, I8042.DATA_OFFSET)
                 .add("i8042 command", I8042.I8042_COMMAND_REG, 1, keyboard, I8042.COMMAND_OFFSET)
@@ -108,21 +99,20 @@ final class Board {
         }
         pio = ports.build();
         this.mmio = mmio;
-        InputStream input = streams.input().orElse(null);
-        if (streams.mode() == ConsoleMode.STREAM) {
+        InputStream input = config.console().input().orElse(null);
+        if (config.console().mode() == ConsoleMode.STREAM) {
             commandInput = new CommandInput(input == null ? InputStream.nullInputStream() : input, control::inputEnded);
             input = commandInput;
         } else {
             commandInput = null;
         }
-        consoleInput =
-                input == null ? null : SerialInputPump.start(input, console, threads(config.name(), "console-in"));
+        consoles.startInputs(console, input);
     }
 
     /** Ties the control channel to the port that carries it: each needs the other. */
     private static final class ControlPort implements ControlChannel.Sink {
         final ControlChannel channel;
-        volatile @Nullable Serial16550 uart;
+        volatile @Nullable InputTarget toAgent;
 
         ControlPort(AgentListener agent) {
             channel = new ControlChannel(agent, this);
@@ -131,7 +121,7 @@ final class Board {
         /** A frame that finds no room is lost: the agent reads little and at once, or it is hostile. */
         @Override
         public void write(byte[] frame) {
-            Serial16550 port = uart;
+            InputTarget port = toAgent;
             if (port != null) {
                 int _ = port.receive(frame, 0, frame.length);
             }
@@ -142,14 +132,6 @@ final class Board {
         GsiLine line = new GsiLine(vm, gsi);
         lines.add(line);
         return line;
-    }
-
-    private static ThreadFactory threads(String vmName, String role) {
-        return Thread.ofPlatform()
-                .name("thimble-" + vmName + "-" + role)
-                .daemon(true)
-                .stackSize(256 * 1024)
-                .factory();
     }
 
     Bus pio() {
@@ -186,33 +168,29 @@ final class Board {
         }
     }
 
-    Serial16550 console() {
+    /** Returns what takes the console's input. */
+    InputTarget console() {
         return console;
     }
 
+    void setConsoleSize(int rows, int columns) {
+        consoles.setSize(rows, columns);
+    }
+
     List<String> lastConsoleLines() {
-        return consoleTail.lastLines(REPORTED_LINES);
+        return consoles.lastLines();
     }
 
     long consoleDropped() {
-        return (consoleOutput == null ? 0 : consoleOutput.dropped()) + console.transmitOverruns();
+        return consoles.dropped() + com1.transmitOverruns();
     }
 
-    /**
-     * Ends the console's threads, writing out what is buffered, and cuts the interrupt lines; after the vCPUs have ended.
-     *
-     * @param deadline how long the console's reader may take
-     */
-    void close(Duration deadline) {
-        if (consoleInput != null) {
-            consoleInput.stop();
-        }
+    /** Takes no more input and cuts the interrupt lines; after the vCPUs have ended. */
+    void close() {
+        consoles.stopInputs();
         if (commandInput != null) {
             commandInput.cancel();
         }
         lines.forEach(GsiLine::disconnect);
-        if (consoleOutput != null) {
-            consoleOutput.close(deadline);
-        }
     }
 }

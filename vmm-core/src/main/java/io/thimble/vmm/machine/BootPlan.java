@@ -1,5 +1,6 @@
 package io.thimble.vmm.machine;
 
+import io.thimble.vmm.ConsoleKind;
 import io.thimble.vmm.ConsoleMode;
 import io.thimble.vmm.GuestKernel;
 import io.thimble.vmm.KernelTraits;
@@ -38,6 +39,11 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
     /** For kernels that are not ours, besides the console: a reset through the i8042 at once after a panic. */
     private static final String DEFAULT_COMMAND_LINE = "reboot=k panic=-1";
 
+    private static final String VIRTIO_CONSOLE = "console=hvc0";
+
+    /** Linux leaves it when the console proper starts, and repeats nothing there. */
+    private static final String EARLY_CONSOLE = "earlycon=uart8250,io,0x3f8";
+
     private static volatile @Nullable BundledGuest foundGuest;
 
     /**
@@ -67,8 +73,11 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
                         config.initrd().isPresent()
                                 ? config.initrd().get()
                                 : bundledGuest().initrd());
-                initrd.add(
-                        commandSegment(config.guest(), config.console().mode()).toBytes());
+                initrd.add(commandSegment(
+                                config.guest(),
+                                config.console().mode(),
+                                config.kernel().traits().serialConsole())
+                        .toBytes());
             }
             MemoryNeeds.check(image, initrd.size(), config.memory());
             BootProtocol protocol =
@@ -126,14 +135,15 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         return found;
     }
 
-    private static CommandSegment commandSegment(MachineConfig.GuestCommand guest, ConsoleMode mode) {
+    private static CommandSegment commandSegment(
+            MachineConfig.GuestCommand guest, ConsoleMode mode, boolean hasSerial) {
         try {
             return new CommandSegment(
                     guest.command(),
                     guest.environment(),
                     guest.hostname().orElse(null),
                     guest.directory().orElse(null),
-                    null,
+                    hasSerial ? null : Consoles.VIRTIO_CONTROL,
                     mode == ConsoleMode.STREAM,
                     guest.rows(),
                     guest.columns());
@@ -150,8 +160,11 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         String defaults = config.kernel() instanceof GuestKernel.Bundled
                 ? bundledGuest().defaultCommandLine()
                 : "console=" + traits.consoleName() + " " + DEFAULT_COMMAND_LINE;
-        CommandLine line = CommandLine.parse(config.append())
-                .withDefaults(defaults)
+        CommandLine line = CommandLine.parse(config.append());
+        if (Consoles.kind(config) == ConsoleKind.VIRTIO) {
+            line = line.withDefaults(VIRTIO_CONSOLE + (traits.serialConsole() ? " " + EARLY_CONSOLE : ""));
+        }
+        line = line.withDefaults(defaults)
                 .withDefaults(NetworkCards.kernelParameters(config.devices().networks()));
         if (config.acpi()) {
             return line;

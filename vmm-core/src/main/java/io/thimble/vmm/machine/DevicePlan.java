@@ -41,10 +41,12 @@ final class DevicePlan implements AutoCloseable {
      * @param listener is told of what goes wrong with one later
      * @throws MicroVmException if one cannot be had, or if they are too many
      */
-    static DevicePlan open(MachineConfig config, EventLoop loop, DeviceListener listener) {
+    static DevicePlan open(MachineConfig config, Consoles consoles, EventLoop loop, DeviceListener listener) {
         DevicePlan plan = new DevicePlan();
         try {
             plan.addAll(config.devices(), loop, listener);
+            // Last, because a reader that does not read takes its time when the VM ends.
+            plan.devices.addAll(consoles.devices());
             int lines = LegacyInterrupts.FREE.size();
             if (plan.devices.size() > lines) {
                 throw new MicroVmException(

@@ -43,6 +43,7 @@ final class Hardware {
     private @Nullable GuestRam ram;
     private @Nullable Kvm kvm;
     private @Nullable KvmVm vm;
+    private @Nullable Consoles consoles;
     private @Nullable DevicePlan devicePlan;
     private @Nullable VirtioBoard devices;
     private List<GuestNetwork> networks = List.of();
@@ -73,14 +74,15 @@ final class Hardware {
      */
     static Hardware build(MachineConfig config, EventLoop loop, Events events, TimelineRecorder timeline) {
         Hardware hardware = new Hardware(config.name());
-        DevicePlan devicePlan = DevicePlan.open(config, loop, hardware.reports);
-        hardware.devicePlan = devicePlan;
+        Consoles consoles = new Consoles(config);
+        hardware.consoles = consoles;
+        DevicePlan devicePlan = hardware.openDevices(config, consoles, loop);
         try (BootPlan plan = BootPlan.open(config, devicePlan)) {
             String packing = plan.image().packing();
             timeline.mark(
                     packing.isEmpty() ? "boot files opened" : "boot files opened, kernel unpacked (" + packing + ")");
             hardware.kernel = plan.image();
-            hardware.assemble(config, plan, devicePlan, loop, events, timeline);
+            hardware.assemble(config, plan, devicePlan, consoles, loop, events, timeline);
             return hardware;
         } catch (KvmException e) {
             hardware.close(Duration.ZERO);
@@ -94,10 +96,23 @@ final class Hardware {
         }
     }
 
+    private DevicePlan openDevices(MachineConfig config, Consoles newConsoles, EventLoop loop) {
+        try {
+            newConsoles.addPorts(config.devices().ports());
+            DevicePlan plan = DevicePlan.open(config, newConsoles, loop, reports);
+            devicePlan = plan;
+            return plan;
+        } catch (RuntimeException | Error e) {
+            close(Duration.ZERO);
+            throw e;
+        }
+    }
+
     private void assemble(
             MachineConfig config,
             BootPlan plan,
             DevicePlan devicePlan,
+            Consoles newConsoles,
             EventLoop loop,
             Events events,
             TimelineRecorder timeline)
@@ -129,7 +144,7 @@ final class Hardware {
             networks = devicePlan.networks().stream()
                     .map(card -> NetworkCards.handle(card, loop))
                     .toList();
-            createBoard(config, newVm, newDevices.mmio(), events);
+            createBoard(config, newVm, newDevices.mmio(), newConsoles, events);
         } finally {
             load.awaitEnd(); // whatever happened here, nobody may write to memory that is unmapped next
         }
@@ -148,9 +163,10 @@ final class Hardware {
         }
     }
 
-    private void createBoard(MachineConfig config, KvmVm newVm, Bus mmio, Events events) {
+    private void createBoard(MachineConfig config, KvmVm newVm, Bus mmio, Consoles newConsoles, Events events) {
         long below4G = Math.min(config.memory(), BootLayout.PCI_HOLE_ADDRESS);
-        Board newBoard = new Board(newVm, config, below4G, config.memory() - below4G, mmio, events, events);
+        Board newBoard =
+                new Board(newVm, config, below4G, config.memory() - below4G, mmio, newConsoles, events, events);
         board = newBoard;
         for (KvmVcpu vcpu : kvmVcpus) {
             String thread = "thimble-" + config.name() + "-vcpu" + vcpu.id();
@@ -240,16 +256,20 @@ final class Hardware {
      * Gives everything back: ends the vCPU threads, then the devices and their threads, frees the VM, and last unmaps its
      * memory; if I/O does not end, the memory stays mapped, and the log says so.
      *
-     * @param deadline how long the console's reader, and then I/O, may take for what is under way
+     * @param deadline how long I/O, and then the consoles' readers, may take for what is under way
      */
     void close(Duration deadline) {
         abandonWaits();
         vcpus.forEach(Vcpu::requestEnd);
         vcpus.forEach(Vcpu::awaitEnd);
         if (board != null) {
-            board.close(deadline);
+            board.close();
         }
+        long end = System.nanoTime() + deadline.toNanos();
         boolean ioEnded = closeDevices(deadline);
+        if (consoles != null) {
+            consoles.close(Duration.ofNanos(Math.max(0, end - System.nanoTime())));
+        }
         kvmVcpus.forEach(KvmVcpu::close);
         if (vm != null) {
             vm.close();

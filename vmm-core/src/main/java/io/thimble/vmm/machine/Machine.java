@@ -340,7 +340,9 @@ public final class Machine {
 
     /** See {@link io.thimble.vmm.MicroVm#setWindowSize}. */
     public void setWindowSize(int rows, int columns) {
-        requireAlive("resize the terminal of").board().control().setWindowSize(rows, columns);
+        Board board = requireAlive("resize the terminal of").board();
+        board.setConsoleSize(rows, columns);
+        board.control().setWindowSize(rows, columns);
     }
 
     /** See {@link io.thimble.vmm.MicroVm#pressPowerButton}. */
