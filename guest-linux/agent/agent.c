@@ -1,4 +1,5 @@
-// thimble-agent: the first process of a bundled guest, or a helper beside another init. Protocol and files: docs/control-channel.md.
+// thimble-agent: the first process of a bundled guest, or a helper beside another init. docs/control-channel.md specifies what it is told
+// and tells on the control channel, docs/agent.md what the host asks for on connections.
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,10 +18,13 @@
 #include "relay.h"
 #include "report.h"
 #include "segment.h"
+#include "serve.h"
 #include "system.h"
+#include "user.h"
 
 #define SEGMENT_DIRECTORY "/.thimble"
 #define CONTROL_DEVICE "/dev/ttyS1"
+#define LISTEN_ADDRESS "vsock:1024"
 
 enum {
     HEAD_START_MS = 10,  // of the command, before the channel is opened
@@ -39,6 +43,7 @@ static struct {
     bool power; // not PID 1, but asked to stop the machine at the end
     int console; // the command's terminal
     pid_t command; // 0 = ended
+    bool session;  // the command is the process that serves a connection with the program's streams
     uint32_t status;
     enum phase phase;
     enum stop_action action;
@@ -51,12 +56,15 @@ static int64_t now_ms(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-// PID 1 stops every process of the machine, any other agent its command's group only.
+// PID 1 stops every process of the machine, any other agent what it has started itself.
 static void signal_all(int number) {
-    if (agent.is_init)
+    if (agent.is_init) {
         kill(-1, number);
-    else if (agent.command > 0)
-        kill(-agent.command, number);
+    } else {
+        serve_signal(number);
+        if (agent.command > 0 && !agent.session)
+            kill(-agent.command, number);
+    }
 }
 
 static void stop(enum stop_action action, enum stop_cause cause, uint32_t grace_ms) {
@@ -67,7 +75,7 @@ static void stop(enum stop_action action, enum stop_cause cause, uint32_t grace_
         agent.deadline = deadline;
         report_stopping(action, cause);
         signal_all(SIGTERM);
-        if (agent.command > 0 && agent.shell)
+        if (agent.command > 0 && agent.shell && !agent.session)
             kill(-agent.command, SIGHUP); // an interactive shell ignores TERM
         signal_all(SIGCONT);
     } else if (agent.phase == TERMINATING && deadline < agent.deadline) {
@@ -102,6 +110,8 @@ static bool reap(void) {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+        if (!WIFSTOPPED(status))
+            serve_reaped(pid);
         if (pid != agent.command)
             continue;
         if (!WIFSTOPPED(status)) {
@@ -144,7 +154,8 @@ static int open_signals(void) {
 
 // Returns when no process is left, or when the deadline for killing them has passed.
 static void loop(int signals) {
-    struct pollfd fds[3 + BUTTONS_MAX_FDS];
+    enum { SIGNALS, CONTROL, RELAY, SERVE, BUTTONS };
+    struct pollfd fds[BUTTONS + BUTTONS_MAX_FDS];
     for (bool left = reap(); left || agent.phase == RUNNING; left = reap()) {
         int timeout = NEVER;
         if (agent.phase != RUNNING) {
@@ -159,22 +170,26 @@ static void loop(int signals) {
             }
             timeout = (int)rest;
         }
-        fds[0] = (struct pollfd){.fd = signals, .events = POLLIN};
-        fds[1] = (struct pollfd){.fd = control_fd(), .events = POLLIN};
-        relay_poll(&fds[2]);
-        int buttons = agent.is_init ? buttons_poll(fds + 3) : 0;
-        if (poll(fds, (nfds_t)(3 + buttons), timeout) <= 0)
+        fds[SIGNALS] = (struct pollfd){.fd = signals, .events = POLLIN};
+        fds[CONTROL] = (struct pollfd){.fd = control_fd(), .events = POLLIN};
+        relay_poll(&fds[RELAY]);
+        serve_poll(&fds[SERVE]);
+        if (agent.phase != RUNNING)
+            fds[SERVE].fd = -1;
+        int buttons = agent.is_init ? buttons_poll(fds + BUTTONS) : 0;
+        if (poll(fds, (nfds_t)(BUTTONS + buttons), timeout) <= 0)
             continue;
         struct signalfd_siginfo info;
-        if (fds[0].revents) {
+        if (fds[SIGNALS].revents) {
             while (read(signals, &info, sizeof info) == sizeof info)
                 on_signal(info.ssi_signo);
         }
-        if (fds[1].revents)
+        if (fds[CONTROL].revents)
             control_read(on_request);
         if (buttons > 0)
-            buttons_read(fds + 3, buttons, on_button);
-        relay_run(&fds[2]);
+            buttons_read(fds + BUTTONS, buttons, on_button);
+        relay_run(&fds[RELAY]);
+        serve_run(&fds[SERVE], agent.is_init);
     }
 }
 
@@ -202,17 +217,67 @@ static void set_window(const struct segment *segment) {
         ioctl(agent.console, TIOCSWINSZ, &size);
 }
 
+// PID 1 listens without being told; that a kernel has no vsock is no error then.
+static bool listen_to_host(const char *address) {
+    if (!address && !agent.is_init)
+        return false;
+    bool listens = serve_open(address ? address : LISTEN_ADDRESS);
+    if (!listens && address)
+        complain(address, strerror(errno));
+    return listens;
+}
+
+static pid_t start_on_console(const struct segment *segment, struct program *program, struct failure *failure) {
+    int input = agent.is_init && segment->stream ? relay_open(agent.console) : -1;
+    if (agent.is_init) {
+        for (int i = 0; i < 3; i++)
+            program->stdio[i] = agent.console;
+        program->terminal = agent.console;
+    } else if (isatty(STDIN_FILENO)) {
+        program->terminal = STDIN_FILENO;
+    }
+    if (input >= 0)
+        program->stdio[0] = input;
+    pid_t pid = command_start(program, failure);
+    if (input >= 0)
+        close(input); // so that the relay learns when the command has closed its own
+    return pid;
+}
+
+// On a connection if the segment names one and somebody is there, else on the console.
+static pid_t start_command(const struct segment *segment, struct failure *failure) {
+    struct account account;
+    struct program program = {.argv = segment->argv,
+                              .environment = segment->env,
+                              .string_bytes = segment->string_bytes,
+                              .directory = segment->cwd,
+                              .stdio = {-1, -1, -1},
+                              .terminal = -1};
+    if (segment->user) {
+        const char *problem = user_find(&account, segment->user);
+        if (problem) {
+            *failure = (struct failure){STATUS_CANNOT_RUN, 0, segment->user, problem};
+            return -1;
+        }
+        program.user = account.user;
+    }
+    struct session session = {.program = program,
+                              .has_terminal = !segment->stream,
+                              .is_init = agent.is_init,
+                              .rows = segment->rows,
+                              .columns = segment->columns};
+    int connection = segment->session ? serve_connect(segment->session, &session.connecting) : -1;
+    agent.session = connection >= 0;
+    return agent.session ? serve_program(&session, connection, failure) : start_on_console(segment, &program, failure);
+}
+
 // Starts the command, then opens the channel and reports both: opening a serial port takes longer than anything else here, and the
 // command need not wait for it, not even where there is one CPU only. A problem means that the segment says nothing that could be run.
 static void start(int signals, const struct segment *segment, const char *problem, const char *device, bool wants_command) {
-    struct failure failure = {STATUS_CANNOT_RUN, NULL, problem};
+    struct failure failure = {STATUS_CANNOT_RUN, 0, NULL, problem};
     pid_t pid = -1;
-    if (!problem && wants_command) {
-        int input = agent.is_init && segment->stream ? relay_open(agent.console) : -1;
-        pid = command_start(segment, agent.is_init ? agent.console : -1, input, &failure);
-        if (input >= 0)
-            close(input); // so that the relay learns when the command has closed its own
-    }
+    if (!problem && wants_command)
+        pid = start_command(segment, &failure);
     if (pid > 0) {
         agent.command = pid;
         agent.shell = !segment->argv;
@@ -225,8 +290,9 @@ static void start(int signals, const struct segment *segment, const char *proble
         reboot(RB_DISABLE_CAD);
         buttons_open();
     }
+    bool listens = listen_to_host(segment->listen);
     if (control_open(device))
-        report_hello(agent.is_init, agent.started);
+        report_hello((agent.is_init ? HELLO_INIT : 0) | (listens ? HELLO_LISTENS : 0) | (agent.session ? HELLO_SESSION : 0), agent.started);
     else if (!agent.is_init || segment->control)
         complain(device, strerror(errno));
     if (pid > 0 || !wants_command) {
@@ -249,18 +315,18 @@ static void run_as_init(int signals) {
     if (sethostname(hostname, strlen(hostname)) < 0)
         complain("hostname", strerror(errno));
     set_window(&segment);
-    start(signals, &segment, problem, segment.control ? segment.control : CONTROL_DEVICE, true);
+    start(signals, &segment, problem, segment.control ? segment.control : CONTROL_DEVICE, !segment.idle);
     loop(signals);
     finish();
 }
 
 static _Noreturn void usage(void) {
-    complain(NULL, "usage: thimble-agent [--control DEVICE] [--segment DIRECTORY] [--power] [--] [COMMAND [ARGUMENT]...]");
+    complain(NULL, "usage: thimble-agent [--control DEVICE] [--segment DIRECTORY] [--listen ADDRESS] [--session ADDRESS] [--power] [--] [COMMAND [ARGUMENT]...]");
     _exit(2);
 }
 
 static void run_beside_init(int signals, char **arguments) {
-    const char *device = NULL, *directory = SEGMENT_DIRECTORY;
+    const char *device = NULL, *directory = SEGMENT_DIRECTORY, *listen = NULL, *session = NULL;
     for (; *arguments && (*arguments)[0] == '-'; arguments++) {
         if (strcmp(*arguments, "--") == 0) {
             arguments++;
@@ -271,6 +337,10 @@ static void run_beside_init(int signals, char **arguments) {
             device = *++arguments;
         } else if (strcmp(*arguments, "--segment") == 0 && arguments[1]) {
             directory = *++arguments;
+        } else if (strcmp(*arguments, "--listen") == 0 && arguments[1]) {
+            listen = *++arguments;
+        } else if (strcmp(*arguments, "--session") == 0 && arguments[1]) {
+            session = *++arguments;
         } else {
             usage();
         }
@@ -283,6 +353,10 @@ static void run_beside_init(int signals, char **arguments) {
     }
     if (*arguments)
         segment.argv = arguments;
+    if (listen)
+        segment.listen = listen;
+    if (session)
+        segment.session = session;
     if (!device)
         device = segment.control ? segment.control : getenv("THIMBLE_CONTROL");
     if (!device)

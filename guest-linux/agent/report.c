@@ -87,11 +87,11 @@ uint32_t uptime(void) {
     return micros > UINT32_MAX ? UINT32_MAX : (uint32_t)micros;
 }
 
-void report_hello(bool is_init, uint32_t started) {
+void report_hello(uint8_t flags, uint32_t started) {
     struct utsname name;
     uint8_t payload[8 + sizeof name.release] = {0};
     put_u16(payload, PROTOCOL_VERSION);
-    payload[2] = is_init ? 1 : 0;
+    payload[2] = flags;
     put_u32(payload + 4, started);
     size_t length = 0;
     if (uname(&name) == 0) {

@@ -36,7 +36,14 @@ void control_drain(void);
 // Microseconds since the kernel started, at most 2^32 - 1 (71 minutes).
 uint32_t uptime(void);
 
-void report_hello(bool is_init, uint32_t started);
+// What HELLO says of the agent.
+enum hello_flag {
+    HELLO_INIT = 1,    // it is PID 1
+    HELLO_LISTENS = 2, // it takes connections
+    HELLO_SESSION = 4, // the command's streams are on a connection, not on the console
+};
+
+void report_hello(uint8_t flags, uint32_t started);
 void report_ready(void);
 void report_exit(uint32_t status, bool stopped);
 void report_input_taken(uint64_t bytes);

@@ -11,7 +11,7 @@
 // Far above what execve takes (6 MiB), so that too long a list is refused by execve with its own error.
 #define MAX_FILE ((off_t)64 << 20)
 
-static const char *const FILES[] = {"argv", "env", "hostname", "cwd", "control", "winsize", "console"};
+static const char *const FILES[] = {"argv", "env", "hostname", "cwd", "control", "winsize", "console", "session", "listen", "user", "idle"};
 
 // Memory that is never given back. The first malloc of a process costs 0.4 ms on a host without hardware virtualization, a tenth of what
 // the agent takes to start the command: short lists come out of a page that is there anyway.
@@ -118,6 +118,10 @@ static const char *parse(struct segment *segment, const struct content *files, c
         segment->columns = (uint16_t)strtoul(rest, NULL, 10);
     }
     segment->stream = files[6].bytes && strcmp(files[6].bytes, "stream") == 0;
+    segment->session = files[7].bytes;
+    segment->listen = files[8].bytes;
+    segment->user = files[9].bytes;
+    segment->idle = files[10].bytes != NULL;
     return NULL;
 }
 

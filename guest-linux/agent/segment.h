@@ -13,7 +13,11 @@ struct segment {
     const char *hostname;
     const char *cwd;
     const char *control; // path of the control device
-    bool stream;         // the console is a stream for programs, not a terminal for people
+    const char *session; // address to connect to with the command's streams
+    const char *listen;  // address to listen at
+    const char *user;    // as whom the command runs
+    bool stream;         // the command wants streams for programs, not a terminal for people
+    bool idle;           // no command, and no shell either
     uint16_t rows, columns; // 0 = unknown
 };
 
