@@ -75,8 +75,8 @@ class ThimbleAgentTest {
     void takes_command_environment_and_directory_from_the_segment() throws Exception {
         List<String> command =
                 List.of("sh", "-c", "printf '%s|' \"$@\"; echo \"$GREETING $(pwd)\"", "x", "a b", "", "'\"$\n");
-        CommandSegment segment =
-                new CommandSegment(command, Map.of("GREETING", "good day=1"), null, "/usr", null, false, 0, 0);
+        CommandSegment segment = new CommandSegment(
+                command, Map.of("GREETING", "good day=1"), null, "/usr", null, false, 0, 0, null, false);
         try (AgentRun run = AgentRun.segment(folder, segment)) {
             run.awaitTold("exit 0");
             run.awaitEnd();
@@ -86,7 +86,8 @@ class ThimbleAgentTest {
 
     @Test
     void reports_126_for_a_directory_that_does_not_exist() throws Exception {
-        CommandSegment segment = new CommandSegment(List.of("true"), Map.of(), null, "/no/such", null, false, 0, 0);
+        CommandSegment segment =
+                new CommandSegment(List.of("true"), Map.of(), null, "/no/such", null, false, 0, 0, null, false);
         try (AgentRun run = AgentRun.segment(folder, segment)) {
             run.awaitTold("exit 126");
             run.awaitEnd();

@@ -57,6 +57,8 @@ public record MachineConfig(
      * @param directory where the command starts; empty for the root directory
      * @param rows of the console's terminal; 0 if unknown
      * @param columns of the console's terminal; 0 if unknown
+     * @param connected whether the agent connects to the host with the command's streams
+     * @param idle whether no command runs, and no shell either
      */
     public record GuestCommand(
             List<String> command,
@@ -64,7 +66,9 @@ public record MachineConfig(
             Optional<String> hostname,
             Optional<String> directory,
             int rows,
-            int columns) {
+            int columns,
+            boolean connected,
+            boolean idle) {
         /** Copies the collections. */
         public GuestCommand {
             command = List.copyOf(command);

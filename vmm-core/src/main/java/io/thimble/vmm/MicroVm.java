@@ -1,6 +1,12 @@
 package io.thimble.vmm;
 
+import io.thimble.vmm.guest.AgentClient;
+import io.thimble.vmm.guest.AgentConnector;
+import io.thimble.vmm.guest.CommandStreams;
 import io.thimble.vmm.machine.Machine;
+import java.io.IOException;
+import java.nio.channels.ByteChannel;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -20,11 +26,18 @@ import java.util.Optional;
  * stopped, or that failed to start, holds no thread, descriptor or mapping any more.
  */
 public final class MicroVm implements AutoCloseable {
+    private static final Duration AGENT_DEADLINE = Duration.ofSeconds(30);
+
+    private final MachineConfig config;
+    private final Optional<CommandStreams> streams;
     private final Machine machine;
     private final Vsock vsock;
+    private final AgentClient agent = new AgentClient(this::connectToAgent);
 
-    MicroVm(MachineConfig config) {
-        this.machine = new Machine(config);
+    MicroVm(MachineConfig config, Optional<CommandStreams> streams) {
+        this.config = config;
+        this.streams = streams;
+        this.machine = new Machine(config, streams);
         this.vsock = new Vsock(machine);
     }
 
@@ -51,6 +64,25 @@ public final class MicroVm implements AutoCloseable {
      */
     public void start() {
         machine.start();
+        streams.ifPresent(this::startStreams);
+    }
+
+    /** Comes before the guest's first program: its kernel has to boot yet. */
+    private void startStreams(CommandStreams commandStreams) {
+        if (!config.guest().connected()) {
+            commandStreams.onConsole();
+            return;
+        }
+        try {
+            VsockListener listener = vsock.listen(AgentConnector.SESSION_PORT, 1);
+            commandStreams.start(name(), () -> {
+                try (listener) {
+                    return listener.accept();
+                }
+            });
+        } catch (IOException | IllegalStateException _) {
+            commandStreams.onConsole(); // it has ended already
+        }
     }
 
     /**
@@ -164,6 +196,82 @@ public final class MicroVm implements AutoCloseable {
      */
     public List<GuestNetwork> networks() {
         return machine.networks();
+    }
+
+    private ByteChannel connectToAgent() throws IOException {
+        try {
+            if (!awaitReady(AGENT_DEADLINE)) {
+                throw new GuestException(
+                        GuestException.Problem.NO_AGENT,
+                        name() + " is " + state() + ", and no guest agent has said that it is ready");
+            }
+            return vsock.connect(AgentConnector.PORT, AGENT_DEADLINE);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new GuestException(
+                    GuestException.Problem.NO_AGENT, "interrupted before the guest agent was ready", e);
+        } catch (IllegalStateException e) {
+            throw new GuestException(GuestException.Problem.NO_AGENT, String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    /**
+     * Starts a program in the guest, without a shell in between, as root and on pipes; {@link #program} has more choices. Waits until
+     * the guest's agent is ready, at most half a minute.
+     *
+     * @throws GuestException if it cannot be started, or the guest has no agent
+     * @throws IllegalArgumentException if an argument could not be handed over
+     */
+    public GuestProcess exec(String... programAndArguments) throws GuestException {
+        return program(programAndArguments).start();
+    }
+
+    /** Begins the description of a program that is to run in the guest. */
+    public ExecBuilder program(String... programAndArguments) {
+        return new ExecBuilder(agent, List.of(programAndArguments));
+    }
+
+    /** As {@link #copyIn(Path, String, CopyOptions)} with {@link CopyOptions#DEFAULTS}. */
+    public CopyResult copyIn(Path source, String target) throws IOException {
+        return copyIn(source, target, CopyOptions.DEFAULTS);
+    }
+
+    /**
+     * Copies a file, or a directory with all that is in it, into the guest: contents, permissions, times of modification, symbolic
+     * links as links, holes. Hard links become files of their own; devices, sockets and named pipes below {@code source} are left out.
+     * Directories on the way to {@code target} are made. A directory that is there already is added to, a file or link replaced.
+     *
+     * @param source of the host; if it is a symbolic link, what it points to
+     * @param target the copy's path in the guest; if it ends with a slash, the directory that gets the copy under its own name
+     * @throws GuestException if the guest cannot take it, has no agent, or a limit is reached
+     * @throws java.nio.file.FileSystemException if the host cannot read it
+     */
+    public CopyResult copyIn(Path source, String target, CopyOptions options) throws IOException {
+        return agent.copyIn(source, target, options);
+    }
+
+    /** As {@link #copyOut(String, Path, CopyOptions)} with {@link CopyOptions#DEFAULTS}. */
+    public CopyResult copyOut(String source, Path target) throws IOException {
+        return copyOut(source, target, CopyOptions.DEFAULTS);
+    }
+
+    /**
+     * Copies a file or a directory out of the guest, as {@link #copyIn(Path, String, CopyOptions)} does the other way. Whatever the guest
+     * sends, nothing is written but {@code target} and what is below it: no name leads elsewhere, no symbolic link is followed, set-id and
+     * sticky bits are dropped, and there are files, directories and links only. A link may point anywhere: who follows it later decides.
+     *
+     * @param source a path in the guest; if it is a symbolic link, what it points to
+     * @param target the copy's path; the directory that it is in must exist
+     * @throws GuestException if the guest cannot give it, has no agent, or a limit is reached
+     * @throws java.nio.file.FileSystemException if the host cannot write it
+     */
+    public CopyResult copyOut(String source, Path target, CopyOptions options) throws IOException {
+        return agent.copyOut(source, target, options);
+    }
+
+    /** Asks the guest's agent how the guest is. */
+    public GuestStatus guestStatus() throws GuestException {
+        return agent.status();
     }
 
     /** Returns where the time went since the start. */

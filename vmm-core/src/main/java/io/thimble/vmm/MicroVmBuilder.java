@@ -3,6 +3,7 @@ package io.thimble.vmm;
 import io.thimble.virtio.console.ConsoleDevice;
 import io.thimble.virtio.console.ConsolePort;
 import io.thimble.vmm.MicroVmException.Problem;
+import io.thimble.vmm.guest.CommandStreams;
 import io.thimble.vmm.legacy.BufferedSerialOutput;
 import io.thimble.vmm.x86.Topology;
 import java.io.InputStream;
@@ -52,6 +53,7 @@ public final class MicroVmBuilder {
     private boolean acpi = true;
     private boolean debugExit;
     private List<String> command = List.of();
+    private boolean idle;
     private final Map<String, String> environment = new LinkedHashMap<>();
     private @Nullable String hostname;
     private @Nullable String directory;
@@ -60,7 +62,10 @@ public final class MicroVmBuilder {
     private @Nullable OutputStream consoleOutput;
     private @Nullable InputStream consoleInput;
     private ConsoleKind consoleKind = ConsoleKind.SERIAL;
-    private ConsoleMode consoleMode = ConsoleMode.TERMINAL;
+    private @Nullable ConsoleMode consoleMode;
+    private @Nullable InputStream stdin;
+    private @Nullable OutputStream stdout;
+    private @Nullable OutputStream stderr;
     private SlowReaderPolicy slowReader = SlowReaderPolicy.HOLD_BACK;
     private int consoleCapacity = BufferedSerialOutput.DEFAULT_CAPACITY;
     private boolean rng = true;
@@ -225,6 +230,15 @@ public final class MicroVmBuilder {
         return this;
     }
 
+    /**
+     * Runs no command, and no shell either: the guest waits for {@link MicroVm#exec} and copies until it is stopped.
+     * {@link #build} refuses it beside a command.
+     */
+    public MicroVmBuilder idle() {
+        idle = true;
+        return this;
+    }
+
     /** Adds an environment variable of the command. */
     public MicroVmBuilder environment(String variable, String value) {
         environment.put(variable, value);
@@ -278,6 +292,35 @@ public final class MicroVmBuilder {
     }
 
     /**
+     * Sets where the command's standard output goes; the stream stays the caller's. With it, {@link #stderr} or {@link #stdin} the
+     * command has streams of its own, apart from each other and from the console, which then carries the kernel's messages only. They
+     * are pipes, or one terminal with {@link ConsoleMode#TERMINAL}. The VM ends when all that the command wrote has been taken. A
+     * stream that is not given is empty, or goes nowhere.
+     *
+     * <p>Where the guest has no vsock, the command is on the console nevertheless: then this stream gets all of the console's output,
+     * and the console reads {@link #stdin}.
+     */
+    public MicroVmBuilder stdout(OutputStream output) {
+        stdout = output;
+        return this;
+    }
+
+    /** Sets where the command's standard error goes: see {@link #stdout}. */
+    public MicroVmBuilder stderr(OutputStream output) {
+        stderr = output;
+        return this;
+    }
+
+    /**
+     * Sets what the command reads: see {@link #stdout}. It is read by a thread of its own, which ends, when the command ends before the
+     * stream, only after one more read.
+     */
+    public MicroVmBuilder stdin(InputStream input) {
+        stdin = input;
+        return this;
+    }
+
+    /**
      * Adds a named stream between programs of the guest and the host (virtio-console, F_MULTIPORT): in Linux the device
      * {@code /dev/vportNpM} whose {@code /sys/class/virtio-ports/vportNpM/name} is this name. The guest waits where the output
      * stream is slow, and the input stream where the guest is; what the guest has written when the VM ends is written out.
@@ -318,7 +361,10 @@ public final class MicroVmBuilder {
         return this;
     }
 
-    /** Sets what the guest agent makes of the console; by default a terminal. */
+    /**
+     * Sets what the guest agent makes of the console, or of the command's own streams; by default a terminal of the console, and pipes of
+     * the streams.
+     */
     public MicroVmBuilder consoleMode(ConsoleMode mode) {
         consoleMode = mode;
         return this;
@@ -353,7 +399,19 @@ public final class MicroVmBuilder {
                     "a flat program takes no initial RAM disk, kernel parameters or command: leave them out");
         }
         String vmName = name != null ? name : "vm" + NEXT_NAME.getAndIncrement();
-        return new MicroVm(new MachineConfig(
+        if (idle && !command.isEmpty()) {
+            throw wrong(Problem.CONFIGURATION, "a guest that is idle runs no command: leave one of both out");
+        }
+        boolean apart = stdin != null || stdout != null || stderr != null;
+        if (apart && consoleInput != null) {
+            throw wrong(
+                    Problem.CONFIGURATION,
+                    "the command has streams of its own: give it stdin instead of the console's input");
+        }
+        Optional<CommandStreams> streams =
+                apart ? Optional.of(new CommandStreams(stdin, stdout, stderr, consoleOutput)) : Optional.empty();
+        ConsoleMode mode = consoleMode != null ? consoleMode : apart ? ConsoleMode.STREAM : ConsoleMode.TERMINAL;
+        MachineConfig config = new MachineConfig(
                 vmName,
                 vcpus,
                 memory,
@@ -371,16 +429,19 @@ public final class MicroVmBuilder {
                         Optional.ofNullable(hostname),
                         Optional.ofNullable(directory),
                         rows,
-                        columns),
+                        columns,
+                        apart && vsock && withInitrd && initrd == null,
+                        idle),
                 new MachineConfig.Console(
                         consoleKind,
-                        Optional.ofNullable(consoleOutput),
-                        Optional.ofNullable(consoleInput),
-                        consoleMode,
+                        streams.map(CommandStreams::console).or(() -> Optional.ofNullable(consoleOutput)),
+                        streams.map(CommandStreams::consoleInput).or(() -> Optional.ofNullable(consoleInput)),
+                        mode,
                         slowReader,
                         consoleCapacity),
                 new MachineConfig.Devices(rng, vsockConfig(), networks, ports),
-                listeners));
+                listeners);
+        return new MicroVm(config, streams);
     }
 
     /** Makes the VM and starts it; see {@link MicroVm#start}. */

@@ -15,6 +15,13 @@ public interface AgentListener {
      */
     default void hello(int version, boolean init, long uptimeMicros, String kernelRelease) {}
 
+    /**
+     * Where the command's streams are. Once, after hello.
+     *
+     * @param connected whether the agent has begun to connect to the host with them; else they are on the console
+     */
+    default void streams(boolean connected) {}
+
     /** The command runs. At most once, after hello and before exit; not at all when the command cannot be run. */
     default void ready(long uptimeMicros) {}
 

@@ -28,6 +28,8 @@ import org.jspecify.annotations.Nullable;
  * @param stream whether the console is a stream for programs, not a terminal for people
  * @param rows of the console's terminal, 0 if unknown
  * @param columns of the console's terminal, 0 if unknown
+ * @param session where the agent connects to with the command's streams ({@code vsock:PORT}), or null for the console
+ * @param idle whether nothing runs, no shell either: the agent waits for requests
  */
 public record CommandSegment(
         List<String> command,
@@ -37,7 +39,9 @@ public record CommandSegment(
         @Nullable String controlDevice,
         boolean stream,
         int rows,
-        int columns) {
+        int columns,
+        @Nullable String session,
+        boolean idle) {
 
     private static final String FOLDER = ".thimble";
     private static final int MAX_HOSTNAME = 64; // __NEW_UTS_LEN
@@ -73,6 +77,9 @@ public record CommandSegment(
         if (controlDevice != null) {
             checked("control device", controlDevice);
         }
+        if (session != null) {
+            checked("session", session);
+        }
         if (rows < 0 || rows > 0xFFFF || columns < 0 || columns > 0xFFFF) {
             throw new IllegalArgumentException(
                     "a terminal of " + rows + " rows and " + columns + " columns is out of range");
@@ -81,7 +88,7 @@ public record CommandSegment(
 
     /** Runs {@code command} with the agent's defaults. */
     public static CommandSegment of(List<String> command) {
-        return new CommandSegment(command, Map.of(), null, null, null, false, 0, 0);
+        return new CommandSegment(command, Map.of(), null, null, null, false, 0, 0, null, false);
     }
 
     /** Returns the archive; its length is a multiple of 4. */
@@ -99,6 +106,8 @@ public record CommandSegment(
             file(cpio, "control", text(controlDevice));
             file(cpio, "console", text(stream ? "stream" : null));
             file(cpio, "winsize", text(rows > 0 && columns > 0 ? rows + " " + columns : null));
+            file(cpio, "session", text(session));
+            file(cpio, "idle", text(idle ? "yes" : null));
             cpio.finish();
         } catch (IOException e) {
             throw new UncheckedIOException("a byte array cannot fail", e);

@@ -156,6 +156,7 @@ public final class ControlChannel {
         String release =
                 printable(new String(buffer, offset + 8, Math.min(length - 8, MAX_RELEASE), StandardCharsets.US_ASCII));
         listener.hello(getU16(buffer, offset), init, getU32(buffer, offset + 4), release);
+        listener.streams((buffer[offset + 2] & HELLO_FLAG_SESSION) != 0);
         synchronized (lock) {
             open = true;
             if (heldWindowSize != null) {

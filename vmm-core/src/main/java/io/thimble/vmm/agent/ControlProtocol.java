@@ -54,6 +54,9 @@ final class ControlProtocol {
     /** Flag of HELLO: the agent is the guest's first process. */
     static final int HELLO_FLAG_INIT = 1;
 
+    /** Flag of HELLO: the command's streams are on a connection, not on the console. */
+    static final int HELLO_FLAG_SESSION = 4;
+
     private ControlProtocol() {}
 
     static int getU16(byte[] bytes, int at) {

@@ -19,6 +19,7 @@ import io.thimble.vmm.boot.KernelImage;
 import io.thimble.vmm.boot.Krunfw;
 import io.thimble.vmm.boot.MemoryNeeds;
 import io.thimble.vmm.boot.RawKernel;
+import io.thimble.vmm.guest.AgentConnector;
 import io.thimble.vmm.spi.BundledGuest;
 import java.io.IOException;
 import java.util.ServiceConfigurationError;
@@ -146,7 +147,9 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
                     hasSerial ? null : Consoles.VIRTIO_CONTROL,
                     mode == ConsoleMode.STREAM,
                     guest.rows(),
-                    guest.columns());
+                    guest.columns(),
+                    guest.connected() ? "vsock:" + AgentConnector.SESSION_PORT : null,
+                    guest.idle());
         } catch (IllegalArgumentException e) {
             throw new MicroVmException(Problem.CONFIGURATION, "guest command: " + e.getMessage(), e);
         }

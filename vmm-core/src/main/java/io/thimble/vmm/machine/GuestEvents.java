@@ -86,6 +86,13 @@ final class GuestEvents implements Hardware.Events {
     }
 
     @Override
+    public void streams(boolean connected) {
+        if (!connected) {
+            machine.commandOnConsole();
+        }
+    }
+
+    @Override
     public void ready(long uptimeMicros) {
         ready = true;
         machine.mark("command started");

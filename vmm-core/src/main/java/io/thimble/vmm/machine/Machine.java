@@ -16,6 +16,7 @@ import io.thimble.vmm.agent.ControlChannel;
 import io.thimble.vmm.agent.StopAction;
 import io.thimble.vmm.boot.KernelImage;
 import io.thimble.vmm.event.EventLoop;
+import io.thimble.vmm.guest.CommandStreams;
 import io.thimble.vmm.vcpu.Vcpu;
 import java.time.Duration;
 import java.util.List;
@@ -59,6 +60,7 @@ public final class Machine {
     }
 
     private final MachineConfig config;
+    private final Optional<CommandStreams> streams;
     private final ListenerQueue listeners;
     private final TimelineRecorder timeline = new TimelineRecorder();
     private final GuestEvents events = new GuestEvents(this);
@@ -74,9 +76,14 @@ public final class Machine {
     private volatile @Nullable VmStatistics lastStatistics;
     private volatile @Nullable KernelImage kernel;
 
-    /** Makes a machine that holds nothing yet. */
-    public Machine(MachineConfig config) {
+    /**
+     * Makes a machine that holds nothing yet.
+     *
+     * @param streams of the command, where they are not the console
+     */
+    public Machine(MachineConfig config, Optional<CommandStreams> streams) {
         this.config = config;
+        this.streams = streams;
         this.listeners = new ListenerQueue(config.name(), config.listeners());
     }
 
@@ -341,8 +348,10 @@ public final class Machine {
     /** See {@link io.thimble.vmm.MicroVm#setWindowSize}. */
     public void setWindowSize(int rows, int columns) {
         Board board = requireAlive("resize the terminal of").board();
-        board.setConsoleSize(rows, columns);
-        board.control().setWindowSize(rows, columns);
+        if (streams.isEmpty() || !streams.get().resize(rows, columns)) {
+            board.setConsoleSize(rows, columns);
+            board.control().setWindowSize(rows, columns);
+        }
     }
 
     /** See {@link io.thimble.vmm.MicroVm#pressPowerButton}. */
@@ -440,6 +449,7 @@ public final class Machine {
         try {
             running.vcpus().forEach(Vcpu::awaitEnd);
             running.close(CONSOLE_DRAIN);
+            streams.ifPresent(s -> s.end(CONSOLE_DRAIN));
         } catch (RuntimeException | Error e) {
             Log.LOG.error("{}: a part of the VM could not be given back", name(), e);
         }
@@ -497,6 +507,10 @@ public final class Machine {
             running.board().commandRuns();
         }
         listeners.add(l -> l.ready());
+    }
+
+    void commandOnConsole() {
+        streams.ifPresent(CommandStreams::onConsole);
     }
 
     void inputTaken(long bytes) {

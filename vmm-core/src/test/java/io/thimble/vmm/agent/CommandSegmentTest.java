@@ -42,7 +42,16 @@ class CommandSegmentTest {
     @Test
     void carries_everything_that_is_set() {
         byte[] bytes = new CommandSegment(
-                        List.of(), Map.of("B", "2=3", "A", ""), "box", "/srv", "/dev/hvc1", true, 40, 120)
+                        List.of(),
+                        Map.of("B", "2=3", "A", ""),
+                        "box",
+                        "/srv",
+                        "/dev/hvc1",
+                        true,
+                        40,
+                        120,
+                        "vsock:1024",
+                        false)
                 .toBytes();
         assertThat(read(bytes))
                 .containsEntry(".thimble/env", "A=\0B=2=3\0")
@@ -51,6 +60,8 @@ class CommandSegmentTest {
                 .containsEntry(".thimble/control", "/dev/hvc1")
                 .containsEntry(".thimble/winsize", "40 120")
                 .containsEntry(".thimble/console", "stream")
+                .containsEntry(".thimble/session", "vsock:1024")
+                .doesNotContainKey(".thimble/idle")
                 .doesNotContainKey(".thimble/argv");
     }
 
@@ -74,15 +85,16 @@ class CommandSegmentTest {
         assertThatThrownBy(() -> environment("A", "\0")).hasMessageContaining("environment variable A");
         assertThatThrownBy(() -> hostname("")).hasMessageContaining("host name");
         assertThatThrownBy(() -> hostname("x".repeat(65))).hasMessageContaining("64");
-        assertThatThrownBy(() -> new CommandSegment(List.of(), Map.of(), null, null, null, false, 65536, 1))
+        assertThatThrownBy(
+                        () -> new CommandSegment(List.of(), Map.of(), null, null, null, false, 65536, 1, null, false))
                 .hasMessageContaining("65536");
     }
 
     private static CommandSegment environment(String name, String value) {
-        return new CommandSegment(List.of(), Map.of(name, value), null, null, null, false, 0, 0);
+        return new CommandSegment(List.of(), Map.of(name, value), null, null, null, false, 0, 0, null, false);
     }
 
     private static CommandSegment hostname(String hostname) {
-        return new CommandSegment(List.of(), Map.of(), hostname, null, null, false, 0, 0);
+        return new CommandSegment(List.of(), Map.of(), hostname, null, null, false, 0, 0, null, false);
     }
 }
