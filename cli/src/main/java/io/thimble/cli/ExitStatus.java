@@ -33,6 +33,12 @@ final class ExitStatus {
     static final int PANIC = 121;
     /** The guest crashed, or a part of the VM failed. */
     static final int CRASH = 122;
+    /** A copy between host and guest failed. */
+    static final int COPY = 124;
+    /** What a shell tells of a program that cannot be run. */
+    static final int CANNOT_RUN = 126;
+    /** What a shell tells of a program that is not there. */
+    static final int NOT_FOUND = 127;
     /** The host ended the VM: the escape key. */
     static final int KILLED = 123;
 

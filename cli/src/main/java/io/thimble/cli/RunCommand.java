@@ -5,6 +5,7 @@ import io.thimble.linux.LinuxException;
 import io.thimble.linux.Terminal;
 import io.thimble.linux.Terminal.WindowSize;
 import io.thimble.vmm.ConsoleMode;
+import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
 import io.thimble.vmm.GuestKernel;
 import io.thimble.vmm.MicroVm;
@@ -34,6 +35,14 @@ final class RunCommand {
     private static final Duration WINDOW_POLL = Duration.ofMillis(250);
     private static final Duration LAST_MOMENT = Duration.ofSeconds(3);
 
+    private static final Duration STOP = Duration.ofSeconds(10);
+
+    /** Learns that the terminal's window has changed. */
+    @FunctionalInterface
+    private interface WindowListener {
+        void resized(int rows, int columns);
+    }
+
     private final RunOptions options;
     private final boolean interactive;
     private final ConsoleOutput output;
@@ -62,9 +71,35 @@ final class RunCommand {
         if (interactive) {
             terminal = Terminal.makeRaw(STDIN);
         }
-        ExitReport report = interactive ? awaitWithWindow(newVm) : newVm.await();
+        if (options.copies()) {
+            return runWithCopies(newVm);
+        }
+        ExitReport report = interactive ? awaitWithWindow(newVm, newVm::setWindowSize) : newVm.await();
         restoreTerminal();
         return finish(newVm, report);
+    }
+
+    private int runWithCopies(MicroVm newVm) throws InterruptedException {
+        CopyingRun copying = new CopyingRun(newVm, options);
+        Optional<int[]> size = interactive
+                ? Optional.of(Terminal.windowSize(STDOUT)
+                        .map(s -> new int[] {s.rows(), s.columns()})
+                        .orElse(new int[2]))
+                : Optional.empty();
+        if (interactive) {
+            Thread.ofPlatform().daemon(true).name("thimble-window").start(() -> {
+                try {
+                    ExitReport _ = awaitWithWindow(newVm, copying::resize);
+                } catch (InterruptedException _) {
+                    Thread.currentThread().interrupt();
+                }
+            });
+        }
+        int status = copying.run(size, input(), output);
+        restoreTerminal();
+        ExitReport report = newVm.stop(STOP);
+        int ended = finish(newVm, report);
+        return report.reason() == ExitReason.POWER_OFF && !outputBroken ? status : ended;
     }
 
     private void start(MicroVm newVm) {
@@ -89,9 +124,8 @@ final class RunCommand {
                 .memory(options.memory)
                 .acpi(options.acpi)
                 .prefault(options.prefault)
-                .consoleKind(options.console)
-                .console(output)
-                .consoleInput(input());
+                .consoleKind(options.console);
+        streams(builder);
         if (options.name != null) {
             builder.name(options.name);
         }
@@ -124,6 +158,25 @@ final class RunCommand {
         return options.unpack ? GuestKernel.unpacked(file) : GuestKernel.file(file);
     }
 
+    /** The guest's agent brings the command's streams apart; a guest without one has the console. */
+    private void streams(MicroVmBuilder builder) {
+        if (!options.hasAgent()) {
+            builder.console(output).consoleInput(input());
+            return;
+        }
+        if (options.talk == Talk.VERBOSE) {
+            builder.console(new FileOutputStream(FileDescriptor.err));
+        }
+        if (options.copies()) {
+            builder.idle();
+            return;
+        }
+        builder.stdout(output)
+                .stderr(new FileOutputStream(FileDescriptor.err))
+                .stdin(input())
+                .consoleMode(interactive ? ConsoleMode.TERMINAL : ConsoleMode.STREAM);
+    }
+
     private MicroVmBuilder guest(MicroVmBuilder builder) {
         if (interactive) {
             String terminalType = System.getenv("TERM");
@@ -131,8 +184,6 @@ final class RunCommand {
                 builder.environment("TERM", terminalType);
             }
             Terminal.windowSize(STDOUT).ifPresent(size -> builder.windowSize(size.rows(), size.columns()));
-        } else if (options.hasAgent()) {
-            builder.consoleMode(ConsoleMode.STREAM);
         }
         options.environment.forEach(builder::environment);
         if (options.hostname != null) {
@@ -141,7 +192,7 @@ final class RunCommand {
         if (options.directory != null) {
             builder.directory(options.directory);
         }
-        return builder.command(options.command);
+        return options.copies() ? builder : builder.command(options.command);
     }
 
     private static Path path(String option, String text) {
@@ -170,7 +221,7 @@ final class RunCommand {
     }
 
     /** Waits for the end; meanwhile tells the guest when the terminal's window has changed. */
-    private static ExitReport awaitWithWindow(MicroVm running) throws InterruptedException {
+    private static ExitReport awaitWithWindow(MicroVm running, WindowListener listener) throws InterruptedException {
         Optional<WindowSize> known = Terminal.windowSize(STDOUT);
         while (true) {
             Optional<ExitReport> report = running.await(WINDOW_POLL);
@@ -180,14 +231,14 @@ final class RunCommand {
             Optional<WindowSize> now = Terminal.windowSize(STDOUT);
             if (!now.equals(known)) {
                 known = now;
-                now.ifPresent(size -> resize(running, size));
+                now.ifPresent(size -> resize(listener, size));
             }
         }
     }
 
-    private static void resize(MicroVm running, WindowSize size) {
+    private static void resize(WindowListener listener, WindowSize size) {
         try {
-            running.setWindowSize(size.rows(), size.columns());
+            listener.resized(size.rows(), size.columns());
         } catch (IllegalStateException _) {
             // It has ended since; the next await says how.
         }

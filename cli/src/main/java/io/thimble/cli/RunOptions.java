@@ -53,6 +53,8 @@ final class RunOptions {
     @Nullable
     String vsock;
 
+    final List<Copy> copyIn = new ArrayList<>();
+    final List<Copy> copyOut = new ArrayList<>();
     boolean timeline;
     Talk talk = Talk.NORMAL;
     boolean help;
@@ -65,6 +67,11 @@ final class RunOptions {
 
     private static boolean isKrunfwFile(String file) {
         return file.substring(file.lastIndexOf('/') + 1).startsWith("libkrunfw.so");
+    }
+
+    /** Tells whether something is to be copied, and so the guest outlives its command. */
+    boolean copies() {
+        return !copyIn.isEmpty() || !copyOut.isEmpty();
     }
 
     /** Tells whether the bundled guest agent runs in this guest, as far as that can be known. */

@@ -32,6 +32,8 @@ final class RunParser {
             "--hostname",
             "--workdir",
             "--vsock",
+            "--copy-in",
+            "--copy-out",
             "--timeline",
             "--quiet",
             "--verbose",
@@ -108,6 +110,8 @@ final class RunParser {
             case "--console" -> options.console = console(given(name, value));
             case "--name" -> options.name = given(name, value);
             case "-e", "--env" -> addVariable(options, given(name, value));
+            case "--copy-in" -> options.copyIn.add(Copy.in(given(name, value)));
+            case "--copy-out" -> options.copyOut.add(Copy.out(given(name, value)));
             case "--hostname" -> options.hostname = given(name, value);
             case "-w", "--workdir" -> options.directory = given(name, value);
             case "--vsock" -> options.vsock = given(name, value);
@@ -156,6 +160,10 @@ final class RunParser {
         if ((options.pvh || options.unpack) && (options.kernel == null || options.isKrunfw())) {
             throw new UsageException(
                     (options.pvh ? "--pvh" : "--unpack") + " says how to enter the file of --kernel: name one");
+        }
+        if (options.copies() && !options.hasAgent()) {
+            throw new UsageException(
+                    "--copy-in and --copy-out need the guest agent of the bundled initial RAM disk: drop --initrd and --no-initrd");
         }
         if (options.noInitrd && !options.command.isEmpty()) {
             throw new UsageException(

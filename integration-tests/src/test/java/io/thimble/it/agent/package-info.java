@@ -1,0 +1,2 @@
+/** Requests to the guest's agent, over vsock. */
+package io.thimble.it.agent;
