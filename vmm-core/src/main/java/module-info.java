@@ -8,7 +8,7 @@ module io.thimble.vmm {
     requires io.thimble.kvm;
     requires io.thimble.linux;
     requires io.thimble.memory;
-    requires io.thimble.virtio;
+    requires transitive io.thimble.virtio;
 
     exports io.thimble.vmm;
     exports io.thimble.vmm.spi;

@@ -138,6 +138,7 @@ final class RunCommand {
             builder.initrd(path("--initrd", options.initrd));
         }
         options.append.forEach(builder::append);
+        options.disks.forEach(builder::disk);
         if (options.vsock != null) {
             builder.vsockSocket(path("--vsock", options.vsock));
         }

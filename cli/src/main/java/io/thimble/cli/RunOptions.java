@@ -1,6 +1,7 @@
 package io.thimble.cli;
 
 import io.thimble.vmm.ConsoleKind;
+import io.thimble.vmm.Disk;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -36,6 +37,7 @@ final class RunOptions {
     final List<String> append = new ArrayList<>();
     boolean acpi = true;
     boolean prefault;
+    final List<Disk> disks = new ArrayList<>();
     ConsoleKind console = ConsoleKind.SERIAL;
 
     @Nullable

@@ -27,6 +27,7 @@ final class RunParser {
             "--no-acpi",
             "--console",
             "--prefault",
+            "--disk",
             "--name",
             "--env",
             "--hostname",
@@ -108,6 +109,7 @@ final class RunParser {
             case "--initrd" -> options.initrd = given(name, value);
             case "--append" -> options.append.add(given(name, value));
             case "--console" -> options.console = console(given(name, value));
+            case "--disk" -> options.disks.add(DiskOption.parse(given(name, value)));
             case "--name" -> options.name = given(name, value);
             case "-e", "--env" -> addVariable(options, given(name, value));
             case "--copy-in" -> options.copyIn.add(Copy.in(given(name, value)));

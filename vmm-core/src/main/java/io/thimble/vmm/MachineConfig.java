@@ -80,13 +80,15 @@ public record MachineConfig(
      * The virtio devices.
      *
      * @param rng whether there is an entropy device
+     * @param disks in the order in which the guest finds them
      * @param vsock the socket device; empty for none
      * @param networks the network cards
      * @param ports named ports of a console device
      */
-    public record Devices(boolean rng, Optional<VsockConfig> vsock, List<Network> networks, List<Port> ports) {
+    public record Devices(boolean rng, List<Disk> disks, Optional<VsockConfig> vsock, List<Network> networks, List<Port> ports) {
         /** Copies the lists. */
         public Devices {
+            disks = List.copyOf(disks);
             networks = List.copyOf(networks);
             ports = List.copyOf(ports);
         }

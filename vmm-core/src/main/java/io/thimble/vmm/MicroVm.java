@@ -1,5 +1,6 @@
 package io.thimble.vmm;
 
+import io.thimble.virtio.block.BlockHandle;
 import io.thimble.vmm.guest.AgentClient;
 import io.thimble.vmm.guest.AgentConnector;
 import io.thimble.vmm.guest.CommandStreams;
@@ -272,6 +273,14 @@ public final class MicroVm implements AutoCloseable {
     /** Asks the guest's agent how the guest is. */
     public GuestStatus guestStatus() throws GuestException {
         return agent.status();
+    }
+
+    /**
+     * Returns the disks, in the builder's order, to resize them, to change their rates and to see what they have done; empty
+     * before the start.
+     */
+    public List<BlockHandle> disks() {
+        return machine.disks();
     }
 
     /** Returns where the time went since the start. */

@@ -69,6 +69,7 @@ public final class MicroVmBuilder {
     private SlowReaderPolicy slowReader = SlowReaderPolicy.HOLD_BACK;
     private int consoleCapacity = BufferedSerialOutput.DEFAULT_CAPACITY;
     private boolean rng = true;
+    private final List<Disk> disks = new ArrayList<>();
     private boolean vsock = true;
     private long guestCid;
     private final List<Network> networks = new ArrayList<>();
@@ -176,6 +177,17 @@ public final class MicroVmBuilder {
     public MicroVmBuilder network(Network value) {
         networks.add(value);
         return this;
+    }
+
+    /** Adds a disk; the guest finds the first as {@code /dev/vda}. */
+    public MicroVmBuilder disk(Disk disk) {
+        disks.add(disk);
+        return this;
+    }
+
+    /** Adds a writable disk with default values. */
+    public MicroVmBuilder disk(Path image) {
+        return disk(Disk.of(image));
     }
 
     /** Sets what is started; by default the bundled Linux. */
@@ -439,7 +451,7 @@ public final class MicroVmBuilder {
                         mode,
                         slowReader,
                         consoleCapacity),
-                new MachineConfig.Devices(rng, vsockConfig(), networks, ports),
+                new MachineConfig.Devices(rng, disks, vsockConfig(), networks, ports),
                 listeners);
         return new MicroVm(config, streams);
     }

@@ -34,7 +34,7 @@ public final class DiskImage implements AutoCloseable {
     private final int physicalBlockSize;
     private final int memoryAlign;
 
-    private DiskImage(Fd fd, String path, boolean readOnly, boolean direct) {
+    private DiskImage(Fd fd, String path, boolean readOnly, boolean direct, int blockSize) {
         this.fd = fd;
         this.path = path;
         this.readOnly = readOnly;
@@ -56,7 +56,12 @@ public final class DiskImage implements AutoCloseable {
         int ioAlign = direct ? directAlignment(status) : 1;
         this.memoryAlign = direct && status.dioMemoryAlign() > 0 ? status.dioMemoryAlign() : ioAlign;
         int deviceBlock = blockDevice ? BlockDeviceIoctls.logicalBlockSize(fd) : SECTOR;
-        this.logicalBlockSize = Math.max(SECTOR, Math.max(ioAlign, deviceBlock));
+        int least = Math.max(SECTOR, Math.max(ioAlign, deviceBlock));
+        if (blockSize != 0 && blockSize < least) {
+            throw new DiskImageException(
+                    path + ": blocks of " + blockSize + " bytes - the host needs at least " + least + " here");
+        }
+        this.logicalBlockSize = Math.max(blockSize, least);
         int physical = blockDevice ? BlockDeviceIoctls.physicalBlockSize(fd) : status.blockSize();
         this.physicalBlockSize =
                 Math.max(logicalBlockSize, Integer.highestOneBit(Math.clamp(physical, SECTOR, 1 << 16)));
@@ -74,9 +79,10 @@ public final class DiskImage implements AutoCloseable {
      * Opens and locks an image.
      *
      * @param direct bypasses the host's page cache ({@code O_DIRECT})
+     * @param blockSize the smallest unit of I/O for the guest in bytes, a power of 2 from 512 to 65536; 0 for the host's
      * @throws DiskImageException if it cannot be used, with the remedy
      */
-    public static DiskImage open(Path path, boolean readOnly, boolean direct) {
+    public static DiskImage open(Path path, boolean readOnly, boolean direct, int blockSize) {
         String name = path.toString();
         int flags = (readOnly ? FcntlConstants.O_RDONLY : FcntlConstants.O_RDWR)
                 | (direct ? FcntlConstants.O_DIRECT : 0)
@@ -98,7 +104,7 @@ public final class DiskImage implements AutoCloseable {
                             fd.number(),
                             FcntlConstants.F_SETFL,
                             direct ? FcntlConstants.O_DIRECT : 0));
-            return new DiskImage(fd, name, readOnly, direct);
+            return new DiskImage(fd, name, readOnly, direct, blockSize);
         } catch (LinuxException e) {
             fd.close();
             throw new DiskImageException(String.valueOf(e.getMessage()), e);

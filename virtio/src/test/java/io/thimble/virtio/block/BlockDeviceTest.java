@@ -504,7 +504,7 @@ class BlockDeviceTest {
             }
             boolean _ = disk.device.queueNotified(0);
             assertThat(disk.closeDevice()).isTrue();
-            DiskImage.open(path, false, false).close();
+            DiskImage.open(path, false, false, 0).close();
         }
     }
 }

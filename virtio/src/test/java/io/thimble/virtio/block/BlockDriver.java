@@ -49,7 +49,7 @@ final class BlockDriver implements AutoCloseable {
                 failures.add(message);
             }
         };
-        device = new BlockDevice("disk0", DiskImage.open(path, readOnly, direct), options, listener);
+        device = new BlockDevice("disk0", DiskImage.open(path, readOnly, direct, 0), options, listener);
         core = new TransportCore(device, places.memory(), loop, () -> {}, listener);
         MmioTransport transport = new MmioTransport(core);
         driver = new MockMmioDriver(

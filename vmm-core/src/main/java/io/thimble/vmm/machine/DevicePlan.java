@@ -1,5 +1,7 @@
 package io.thimble.vmm.machine;
 
+import io.thimble.virtio.block.BlockDevice;
+import io.thimble.virtio.block.BlockHandle;
 import io.thimble.virtio.device.DeviceListener;
 import io.thimble.virtio.device.VirtioDevice;
 import io.thimble.virtio.net.NetDevice;
@@ -7,6 +9,7 @@ import io.thimble.virtio.rng.RngDevice;
 import io.thimble.virtio.transport.MmioTransport;
 import io.thimble.virtio.vsock.VsockDevice;
 import io.thimble.virtio.vsock.VsockLimits;
+import io.thimble.vmm.Disk;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
@@ -29,6 +32,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class DevicePlan implements AutoCloseable {
     private final List<VirtioDevice> devices = new ArrayList<>();
+    private final List<BlockHandle> disks = new ArrayList<>();
     private @Nullable VsockDevice vsock;
     private final List<NetDevice> networks = new ArrayList<>();
 
@@ -65,6 +69,11 @@ final class DevicePlan implements AutoCloseable {
         if (config.rng()) {
             devices.add(new RngDevice());
         }
+        for (Disk disk : config.disks()) {
+            BlockDevice device = Disks.open(disk, disks.size(), listener);
+            devices.add(device);
+            disks.add(device);
+        }
         if (config.vsock().isPresent()) {
             addVsock(config.vsock().get(), loop);
         }
@@ -86,6 +95,11 @@ final class DevicePlan implements AutoCloseable {
                 throw new MicroVmException(Problem.CONFIGURATION, Messages.of(e), e);
             }
         }
+    }
+
+    /** Returns the disks, in the builder's order. */
+    List<BlockHandle> disks() {
+        return List.copyOf(disks);
     }
 
     /** Returns the devices. */

@@ -7,6 +7,7 @@ import io.thimble.kvm.KvmVm;
 import io.thimble.kvm.abi.KvmCaps;
 import io.thimble.kvm.abi.KvmConstants;
 import io.thimble.memory.GuestMemory;
+import io.thimble.virtio.block.BlockHandle;
 import io.thimble.virtio.vsock.VsockDevice;
 import io.thimble.vmm.GuestNetwork;
 import io.thimble.vmm.MachineConfig;
@@ -204,6 +205,10 @@ final class Hardware {
 
     List<GuestNetwork> networks() {
         return networks;
+    }
+
+    List<BlockHandle> disks() {
+        return devicePlan == null ? List.of() : devicePlan.disks();
     }
 
     DeviceReports reports() {

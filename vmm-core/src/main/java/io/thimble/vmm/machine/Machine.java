@@ -2,6 +2,7 @@ package io.thimble.vmm.machine;
 
 import io.thimble.linux.LinuxException;
 import io.thimble.linux.abi.Errnos;
+import io.thimble.virtio.block.BlockHandle;
 import io.thimble.virtio.vsock.VsockDevice;
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
@@ -75,6 +76,7 @@ public final class Machine {
     private volatile @Nullable ExitReport report; // written before stopped opens
     private volatile @Nullable VmStatistics lastStatistics;
     private volatile @Nullable KernelImage kernel;
+    private volatile List<BlockHandle> disks = List.of();
 
     /**
      * Makes a machine that holds nothing yet.
@@ -133,6 +135,7 @@ public final class Machine {
             newLoop.start();
             hardware = newHardware;
             kernel = newHardware.kernel();
+            disks = newHardware.disks();
             loop = newLoop;
             return newHardware;
         } catch (RuntimeException | Error e) {
@@ -377,6 +380,11 @@ public final class Machine {
     /** See {@link io.thimble.vmm.MicroVm#kernelDescription}. */
     public Optional<String> kernelDescription() {
         return Optional.ofNullable(kernel).map(KernelImage::describe);
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#disks}. */
+    public List<BlockHandle> disks() {
+        return disks;
     }
 
     /** See {@link io.thimble.vmm.MicroVm#statistics}. */
