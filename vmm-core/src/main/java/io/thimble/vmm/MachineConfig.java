@@ -85,7 +85,8 @@ public record MachineConfig(
      * @param networks the network cards
      * @param ports named ports of a console device
      */
-    public record Devices(boolean rng, List<Disk> disks, Optional<VsockConfig> vsock, List<Network> networks, List<Port> ports) {
+    public record Devices(
+            boolean rng, List<Disk> disks, Optional<VsockConfig> vsock, List<Network> networks, List<Port> ports) {
         /** Copies the lists. */
         public Devices {
             disks = List.copyOf(disks);
