@@ -31,6 +31,8 @@ final class Connection implements HostConnection {
     HostEndpoint endpoint;
     final Credit credit;
 
+    private volatile int creditStep = 1;
+
     State state;
     /** The packet that opens the connection and is still to be sent, or VIRTIO_VSOCK_OP_INVALID. */
     int opening;
@@ -62,6 +64,20 @@ final class Connection implements HostConnection {
     @Override
     public int hostPort() {
         return hostPort;
+    }
+
+    /** Takes what a packet of the guest's says of its room. */
+    void heard(VsockHeader packet) {
+        credit.heard(packet.bufAlloc, packet.fwdCnt);
+        int step = credit.step();
+        if (creditStep != step) {
+            creditStep = step;
+        }
+    }
+
+    @Override
+    public int creditStep() {
+        return creditStep;
     }
 
     @Override

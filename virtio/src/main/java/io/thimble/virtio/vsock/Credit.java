@@ -75,9 +75,23 @@ final class Credit {
         fwdCnt = start + (int) total;
     }
 
-    /** Tells whether the guest should hear of room that it does not know of: when half of the buffer is such. */
+    /**
+     * Tells whether the guest should hear of room that it does not know of: when that is half of what it has under way at
+     * most. Linux has no more under way than its own buffer would take ({@code virtio_transport_tx_buf_size} in
+     * net/vmw_vsock/virtio_transport_common.c), whatever room there is here.
+     */
     boolean updateDue() {
-        return Integer.toUnsignedLong(fwdCnt - toldFwdCnt) >= bufAlloc / 2;
+        int unheard = fwdCnt - toldFwdCnt;
+        return unheard != 0 && Integer.toUnsignedLong(unheard) >= underWay() / 2;
+    }
+
+    private long underWay() {
+        return Math.min(bufAlloc, Integer.toUnsignedLong(peerBufAlloc));
+    }
+
+    /** Returns after how many bytes taken by the host's end {@link #updateDue} should be asked again; at least 1. */
+    int step() {
+        return (int) Math.max(1, underWay() / 4);
     }
 
     /** Puts this end's counters into a packet to the guest. */

@@ -5,6 +5,9 @@ interface HostConnection {
     /** The endpoint may want something else now; see {@link HostEndpoint}. */
     void touch();
 
+    /** Returns how many bytes the endpoint may take from the guest before it calls {@link #touch}. From any thread. */
+    int creditStep();
+
     /** Returns the host's port, unsigned. */
     int hostPort();
 

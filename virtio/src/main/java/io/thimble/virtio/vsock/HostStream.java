@@ -142,10 +142,13 @@ public final class HostStream {
         }
         long before = from.consumed();
         int read = from.read(dst, offset, length);
-        // Often enough for the guest never to run out of credit unknowingly; not for each byte.
-        int step = from.capacity() / 4;
-        if (before / step != (before + read) / step) {
-            wake();
+        // Often enough for the guest never to wait for credit that it has; not for each byte.
+        HostConnection current = connection;
+        if (current != null) {
+            int step = current.creditStep();
+            if (before / step != (before + read) / step) {
+                wake();
+            }
         }
         return read;
     }

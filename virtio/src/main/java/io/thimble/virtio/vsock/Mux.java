@@ -178,7 +178,7 @@ final class Mux {
             }
             return;
         }
-        connection.credit.heard(packet.bufAlloc, packet.fwdCnt);
+        connection.heard(packet);
         if (packet.op == VIRTIO_VSOCK_OP_RST) {
             guestReset(connection);
             return;
@@ -225,7 +225,7 @@ final class Mux {
                 new Credit(window),
                 Connection.State.ESTABLISHED,
                 VIRTIO_VSOCK_OP_RESPONSE);
-        connection.credit.heard(packet.bufAlloc, packet.fwdCnt);
+        connection.heard(packet);
         add(connection);
         endpoint.attached(connection, window);
         endpoint.opened();

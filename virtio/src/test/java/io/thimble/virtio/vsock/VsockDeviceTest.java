@@ -168,6 +168,30 @@ class VsockDeviceTest {
     }
 
     @ParameterizedTest
+    @ValueSource(ints = {4, 100, 4096, 100_000})
+    void a_guest_that_has_no_more_under_way_than_its_own_buffer_takes_hears_of_room_in_time(int buffer)
+            throws Exception {
+        HostStream stream = bench.device.connect(7);
+        int port = bench.receive().srcPort();
+        bench.send(Packet.of(7, port, OP_RESPONSE).withCredit(buffer, 0));
+        stream.awaitOpen(LIMIT);
+        int sent = 0;
+        int forwarded = 0;
+        for (int round = 0; round < 20; round++) {
+            byte[] data = new byte[Math.min(60_000, buffer - (sent - forwarded))];
+            assertThat(data).as("room in round " + round).isNotEmpty();
+            bench.send(Packet.of(7, port, OP_RW, data).withCredit(buffer, 0));
+            sent += data.length;
+            while (stream.available() > 0) {
+                assertThat(read(stream, 1000)).isNotEmpty();
+            }
+            for (Packet packet : bench.receiveAll()) {
+                forwarded = packet.fwdCnt();
+            }
+        }
+    }
+
+    @ParameterizedTest
     @ValueSource(ints = {45, 64, 1000, 4096, 65536 + 44})
     void receive_buffers_of_any_size_are_filled(int size) throws Exception {
         try (VsockBench other = new VsockBench(VsockLimits.DEFAULT, size, 32)) {
