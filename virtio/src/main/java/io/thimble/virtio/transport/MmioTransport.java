@@ -16,6 +16,9 @@ public final class MmioTransport {
     /** The offset of the register that a driver notifies a queue by; it writes the queue's index. */
     public static final int QUEUE_NOTIFY = VirtioMmioConstants.VIRTIO_MMIO_QUEUE_NOTIFY;
 
+    /** The offset of the register that a driver acknowledges interrupts by. */
+    public static final int INTERRUPT_ACK = VirtioMmioConstants.VIRTIO_MMIO_INTERRUPT_ACK;
+
     private static final int CONFIG = VirtioMmioConstants.VIRTIO_MMIO_CONFIG;
     private static final int MAGIC = 0x7472_6976; // "virt"
     private static final int VERSION = 2;

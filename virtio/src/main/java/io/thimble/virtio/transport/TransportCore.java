@@ -15,15 +15,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What every transport does for a device, whatever its registers look like: the device status field and initialization
  * (virtio 1.2, sections 2.1 and 3.1), feature negotiation (2.2), the set-up of queues, notifications both ways, and reset.
  *
- * <p><b>Threads.</b> Register accesses come from any vCPU thread; they take {@link #lock} for moments, except
- * {@link #interruptStatus} and {@link #acknowledgeInterrupts}, which take none. Only a write of 0 to the status waits: until
+ * <p><b>Threads.</b> Register accesses come from any vCPU thread; they take {@link #lock}, or that of {@link InterruptStatus}, for
+ * moments. Only a write of 0 to the status waits: until
  * the device, on its loop's thread, touches guest memory no more, or until {@link #abandonWaits}. The machine's methods
  * {@link #pause}, {@link #resume} and {@link #close} are called on the loop's thread.
  */
@@ -41,7 +40,7 @@ public final class TransportCore {
     private final InterruptTrigger trigger;
     private final DeviceListener listener;
     private final EventFd[] notifiers;
-    private final AtomicInteger interruptStatus = new AtomicInteger();
+    private final InterruptStatus interruptStatus;
 
     private final Object lock = new Object();
     private final QueueSetup[] queues; // guarded by lock, as those below
@@ -72,13 +71,14 @@ public final class TransportCore {
         int count = device.queueCount();
         this.queues = new QueueSetup[count];
         this.notifiers = new EventFd[count];
+        this.interruptStatus = new InterruptStatus(device.name());
         try {
             for (int i = 0; i < count; i++) {
                 queues[i] = new QueueSetup(device.maxQueueSize(i));
                 notifiers[i] = new EventFd(device.name() + " queue " + i);
             }
         } catch (RuntimeException e) {
-            closeNotifiers();
+            closeEventFds();
             throw e;
         }
     }
@@ -238,7 +238,7 @@ public final class TransportCore {
     private void clear() {
         status = 0;
         driverFeatures = 0;
-        interruptStatus.set(0);
+        interruptStatus.clear();
         for (QueueSetup queue : queues) {
             queue.clear();
         }
@@ -276,16 +276,24 @@ public final class TransportCore {
     }
 
     int interruptStatus() {
-        return interruptStatus.get();
+        return interruptStatus.read();
+    }
+
+    /**
+     * Returns the eventfd that stands for an acknowledgement of {@code VIRTIO_MMIO_INT_VRING} alone: an ioeventfd with that
+     * datamatch may signal it, instead of a call of {@link #acknowledgeInterrupts}.
+     */
+    public EventFd acknowledgement() {
+        return interruptStatus.acknowledgement();
     }
 
     void acknowledgeInterrupts(int bits) {
-        interruptStatus.getAndUpdate(pending -> pending & ~bits);
+        interruptStatus.acknowledge(bits);
     }
 
     /** Raises an interrupt of the device's. */
     void interrupt(int bit) {
-        interruptStatus.getAndUpdate(pending -> pending | bit);
+        interruptStatus.raise(bit);
         trigger.trigger();
     }
 
@@ -342,7 +350,7 @@ public final class TransportCore {
             return new TransportState(
                     status,
                     driverFeatures,
-                    interruptStatus.get(),
+                    interruptStatus.bits(),
                     running == null ? readyQueues() : running.queueStates(),
                     device.state());
         }
@@ -358,7 +366,7 @@ public final class TransportCore {
             device.restore(state.device());
             status = state.status();
             driverFeatures = state.driverFeatures();
-            interruptStatus.set(state.interruptStatus());
+            interruptStatus.restore(state.interruptStatus());
             for (int i = 0; i < queues.length; i++) {
                 QueueSetup queue = queues[i];
                 state.queues().get(i).ifPresent(q -> {
@@ -387,11 +395,12 @@ public final class TransportCore {
             running.abandon();
         }
         boolean ended = device.close(deadline);
-        closeNotifiers();
+        closeEventFds();
         return ended;
     }
 
-    private void closeNotifiers() {
+    private void closeEventFds() {
+        interruptStatus.close();
         for (EventFd notifier : notifiers) {
             if (notifier != null) {
                 notifier.close();

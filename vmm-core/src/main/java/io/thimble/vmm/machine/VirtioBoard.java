@@ -3,6 +3,7 @@ package io.thimble.vmm.machine;
 import io.thimble.kvm.KvmVm;
 import io.thimble.kvm.abi.KvmConstants;
 import io.thimble.linux.EventFd;
+import io.thimble.linux.abi.VirtioMmioConstants;
 import io.thimble.memory.GuestMemory;
 import io.thimble.virtio.device.DeviceListener;
 import io.thimble.virtio.device.VirtioDevice;
@@ -18,8 +19,9 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 
 /**
- * The virtio devices behind their registers, wired to KVM: an ioeventfd for each queue's notification and an irqfd for each
- * device's interrupt, so that neither takes a turn through a vCPU's thread.
+ * The virtio devices behind their registers, wired to KVM: an ioeventfd for each queue's notification and for the
+ * acknowledgement of an interrupt, and an irqfd for each device's interrupt, so that none of them takes a turn through a
+ * vCPU's thread. What is left of an interrupt there is one read of its status.
  *
  * <p>Threads: {@link #pause}, {@link #resume} and {@link #abandonWaits} from any; {@link #close} as the machine's life says.
  */
@@ -77,6 +79,12 @@ final class VirtioBoard {
                     queue,
                     KvmConstants.KVM_IOEVENTFD_FLAG_DATAMATCH);
         }
+        vm.ioeventfd(
+                core.acknowledgement(),
+                place.address() + MmioTransport.INTERRUPT_ACK,
+                Integer.BYTES,
+                VirtioMmioConstants.VIRTIO_MMIO_INT_VRING,
+                KvmConstants.KVM_IOEVENTFD_FLAG_DATAMATCH);
         return new MmioTransport(core);
     }
 
