@@ -5,8 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import io.thimble.cli.RunOptions.Talk;
 import io.thimble.vmm.ConsoleKind;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -119,5 +123,38 @@ class RunParserTest {
     @Test
     void help_is_given_whatever_else_is_wrong() {
         assertThat(parse("--pvh", "--help").help).isTrue();
+    }
+
+    @Test
+    void reads_copies_both_ways(@TempDir Path folder) throws IOException {
+        Path file = Files.writeString(folder.resolve("a:b"), "");
+
+        RunOptions options =
+                parse("--copy-in", file + ":/srv/", "--copy-out=/srv/out:" + folder + "/c:d", "--copy-out", "/x:here");
+
+        assertThat(options.copyIn).containsExactly(new Copy(file, "/srv/"));
+        assertThat(options.copyOut)
+                .containsExactly(new Copy(folder.resolve("c:d"), "/srv/out"), new Copy(Path.of("here"), "/x"));
+        assertThat(options.copies()).isTrue();
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "--copy-in /etc/passwd | write HOST:GUEST",
+                "--copy-in /etc/passwd:relative | write HOST:GUEST",
+                "--copy-in :/x | write HOST:GUEST",
+                "--copy-in /no/such/file:/x | does not exist",
+                "--copy-out /x | write GUEST:HOST",
+                "--copy-out x:/y | write GUEST:HOST",
+                "--copy-out /x: | write GUEST:HOST",
+                "--copy-out /x:/no/such/folder/y | make it first",
+                "--no-initrd --copy-out /x:y | need the guest agent"
+            })
+    void refuses_copies_that_cannot_be_made(String line, String message) {
+        assertThatExceptionOfType(UsageException.class)
+                .isThrownBy(() -> parse(line.split(" ")))
+                .withMessageContaining(message);
     }
 }

@@ -63,6 +63,49 @@ class RunIT {
     }
 
     @Test
+    void keeps_standard_output_and_standard_error_apart_and_complete() {
+        Result result = Launcher.run(
+                "run",
+                "--",
+                "sh",
+                "-c",
+                "head -c 2000000 /dev/zero | tr '\\0' '\\377'; echo error >&2; test -t 1 || exit 9");
+
+        assertThat(result.out()).isEqualTo("\u00ff".repeat(2_000_000));
+        assertThat(result.err()).isEqualTo("error\n");
+        assertThat(result.status()).isEqualTo(9);
+    }
+
+    @Test
+    void copies_before_and_after_the_command() throws IOException {
+        Path in = Files.createDirectory(folder.resolve("in"));
+        Files.writeString(in.resolve("file"), "content");
+        Path out = folder.resolve("out");
+
+        Result result = Launcher.run(
+                new byte[] {'x'},
+                "run",
+                "--copy-in",
+                in + ":/srv/",
+                "--copy-out",
+                "/srv:" + out,
+                "-w",
+                "/srv/in",
+                "--",
+                "sh",
+                "-c",
+                "cat file; cat > new; echo err >&2; exit 6");
+
+        assertThat(result.out()).isEqualTo("content");
+        assertThat(result.err()).isEqualTo("err\n");
+        assertThat(result.status()).isEqualTo(6);
+        assertThat(out.resolve("in/new")).hasContent("x");
+        assertThat(Launcher.run("run", "--copy-out", "/no/such:" + out, "--", "true"))
+                .satisfies(missing -> assertThat(missing.err()).contains("/no/such: No such file or directory"))
+                .satisfies(missing -> assertThat(missing.status()).isEqualTo(124));
+    }
+
+    @Test
     void a_shell_takes_its_commands_from_a_stream() {
         Result result = Launcher.run("echo $((6 * 7)); exit 5\n".getBytes(StandardCharsets.UTF_8), "run");
 
