@@ -115,7 +115,7 @@ final class RunCommand {
     private static void sayWhatTakesSoLong(MicroVm starting) {
         boolean opening = starting.timeline().marks().isEmpty();
         System.err.println(
-                "thimble: " + (opening ? "unpacking the guest's kernel, once" : "setting the VM up") + " ...");
+                "thimble: " + (opening ? "unpacking the kernel" : "setting the VM up") + " ...");
     }
 
     private MicroVmBuilder builder() {
