@@ -2,11 +2,9 @@ package io.thimble.benchmarks;
 
 import io.thimble.vmm.MicroVm;
 import io.thimble.vmm.Timeline;
-import io.thimble.vmm.agent.CommandSegment;
 import io.thimble.vmm.spi.BundledGuest;
 import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,7 +28,7 @@ public final class BootBenchmark {
         Path root = Path.of(arguments[0]);
         int rounds = Integer.parseInt(arguments[1]);
         BundledGuest guest = ServiceLoader.load(BundledGuest.class).findFirst().orElseThrow();
-        Path initrd = initrdWithCommand(guest);
+        Path initrd = GuestInitrd.withCommand(guest, List.of(COMMAND, LINE));
         try {
             List<String> qemu = List.of(
                     QEMU,
@@ -60,16 +58,6 @@ public final class BootBenchmark {
         } finally {
             Files.delete(initrd);
         }
-    }
-
-    private static Path initrdWithCommand(BundledGuest guest) throws IOException {
-        Path file = Files.createTempFile("benchmark", ".cpio");
-        try (OutputStream out = Files.newOutputStream(file)) {
-            long size = Files.copy(guest.initrd(), out);
-            out.write(new byte[(int) (-size & 3)]);
-            out.write(CommandSegment.of(List.of(COMMAND, LINE)).toBytes());
-        }
-        return file;
     }
 
     private static void measure(List<String> qemu, List<String> launcher, int rounds)
