@@ -103,7 +103,9 @@ final class BlockBenchmark {
                 .console(console)
                 .command("sh", "-c", script())
                 .start()) {
-            vm.await(LIMIT).orElseThrow();
+            if (vm.await(LIMIT).isEmpty()) {
+                throw new IllegalStateException("no end: " + console.toString(StandardCharsets.UTF_8));
+            }
         }
         return console.toString(StandardCharsets.UTF_8);
     }
