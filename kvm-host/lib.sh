@@ -31,16 +31,25 @@ jdk_home() {
   echo "$home"
 }
 
-# Prints the package that the meta package $1 depends on now: linux-image-amd64 -> linux-image-6.1.0-N-amd64.
-kernel_package() { apt-cache depends "$1" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1; }
+# Kernels that guests are started from, "NAME SUITE PACKAGE": NAME is their directory in L1's /guests, SUITE is empty ("-")
+# for the machine's own Debian. L1's own kernel is the first, since the cloud flavour has no 9p.
+readonly guest_kernels=(
+  'debian12 - linux-image-amd64'
+  'debian12-cloud - linux-image-cloud-amd64'
+  'debian13-cloud trixie linux-image-cloud-amd64'
+  'sid-cloud sid linux-image-cloud-amd64'
+)
 
-# Prints the newest downloaded file of package $1; nothing if there is none.
-package_file() { find "$cache/packages" -maxdepth 1 -name "$1_*.deb" 2>/dev/null | sort -V | tail -n 1; }
+# Prints the newest downloaded package in the cache's directory packages/$1; nothing if there is none.
+package_file() { find "$cache/packages/$1" -maxdepth 1 -name '*.deb' 2>/dev/null | sort -V | tail -n 1; }
 
-# Prints the newest downloaded kernel package of flavour $1 (amd64, cloud-amd64).
-kernel_file() {
-  find "$cache/packages" -maxdepth 1 -regextype posix-extended \
-    -regex ".*/linux-image-[0-9.]+-[0-9]+-$1_.*\.deb" 2>/dev/null | sort -V | tail -n 1
+# Prints everything that L1's image is made from, a file a line: packages of busybox, libc and the kernels, in that order.
+# An empty line is one that is missing.
+image_inputs() {
+  local kernel
+  for kernel in busybox-static libc6 "${guest_kernels[@]%% *}"; do
+    echo "$(package_file "$kernel")"
+  done
 }
 
 # Fails unless QEMU is one that was proven: 10.0.2 hung in 6 of 8 boots of a stock kernel, 7.2 in none of 40.
@@ -61,6 +70,7 @@ image_key() {
   shift
   {
     sha256sum "$@" "$here/init" "$here/setup" "$here/lib.sh" | cut -d' ' -f1
+    printf '%s\n' "${guest_kernels[@]%% *}"
     cat "$jdk/release"
   } | sha256sum | cut -c1-16
 }
