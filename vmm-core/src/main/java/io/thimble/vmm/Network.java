@@ -5,8 +5,12 @@ import io.thimble.virtio.net.MacAddress;
 import io.thimble.virtio.net.NetConfig;
 import io.thimble.virtio.net.NetDevice;
 import io.thimble.vmm.MicroVmException.Problem;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * One network card of a VM (virtio-net), and what it is plugged into. Immutable: each {@code with} method returns another one,
@@ -27,6 +31,56 @@ public final class Network {
      * @param create whether the VM makes it, and removes it at its end
      */
     public record Tap(String name, boolean create) implements Link {}
+
+    /**
+     * A switch inside this process.
+     *
+     * @param to which one
+     */
+    public record Switch(NetworkSwitch to) implements Link {}
+
+    /**
+     * The program passt, which gives the guest the host's network as any program of this user has it.
+     *
+     * @param published ports of the host that lead to the guest
+     */
+    public record Passt(List<Published> published) implements Link {
+        /** Copies the list. */
+        public Passt {
+            published = List.copyOf(published);
+        }
+    }
+
+    /**
+     * A TCP port of the host that leads to one of the guest's.
+     *
+     * @param address of the host, where to listen; empty for the loopback address
+     * @param hostPort 1 to 65535
+     * @param guestPort 1 to 65535
+     */
+    public record Published(Optional<String> address, int hostPort, int guestPort) {
+        private static final int MAX_PORT = 65535;
+        private static final Pattern TEXT = Pattern.compile("(?:([0-9.]+|\\[[0-9a-fA-F:.]+]):)?(\\d{1,5}):(\\d{1,5})");
+
+        /** Refuses other ports. */
+        public Published {
+            if (hostPort < 1 || hostPort > MAX_PORT || guestPort < 1 || guestPort > MAX_PORT) {
+                throw wrong("publish " + hostPort + ":" + guestPort + ": ports are 1 to 65535");
+            }
+        }
+
+        /** Reads {@code HOST:GUEST} or {@code ADDRESS:HOST:GUEST}; an IPv6 address in brackets. */
+        public static Published parse(String text) {
+            Matcher matcher = TEXT.matcher(text);
+            if (!matcher.matches()) {
+                throw wrong("publish \"" + text + "\": write HOST:GUEST or ADDRESS:HOST:GUEST, as in 8080:80");
+            }
+            return new Published(
+                    Optional.ofNullable(matcher.group(1)).map(a -> a.replaceAll("[\\[\\]]", "")),
+                    Integer.parseInt(matcher.group(2)),
+                    Integer.parseInt(matcher.group(3)));
+        }
+    }
 
     private final Link link;
     private final Optional<String> mac;
@@ -74,6 +128,34 @@ public final class Network {
     /** Makes a TAP interface, switches it on, and removes it when the VM ends; takes {@code CAP_NET_ADMIN}. */
     public static Network newTap(String name) {
         return of(new Tap(checkedName(name), true));
+    }
+
+    /** Joins VMs of this process. */
+    public static Network on(NetworkSwitch to) {
+        return of(new Switch(to));
+    }
+
+    /**
+     * Gives the guest the outside without any privilege, through the program passt, which must be installed. The guest gets the
+     * host's own address by DHCP; connections go out as this user's.
+     */
+    public static Network passt() {
+        return of(new Passt(List.of())).withAddress(GuestAddress.byDhcp());
+    }
+
+    /**
+     * Lets a TCP port of the host lead to the guest; only with {@link #passt}. The guest then reaches, by its gateway's address,
+     * what listens on the host's loopback address: passt needs that for connections from there.
+     *
+     * @param port listens on the loopback address unless it has another
+     */
+    public Network withPublished(Published port) {
+        if (!(link instanceof Passt passt)) {
+            throw wrong("publish " + port.hostPort() + ":" + port.guestPort() + ": only passt can do that");
+        }
+        List<Published> more = new ArrayList<>(passt.published());
+        more.add(port);
+        return new Network(new Passt(more), mac, mtu, queues, offloads, address);
     }
 
     private static String checkedName(String name) {
@@ -129,6 +211,11 @@ public final class Network {
      */
     public Network withAddress(GuestAddress value) {
         return new Network(link, mac, mtu, queues, offloads, Optional.of(value));
+    }
+
+    /** Leaves the card to the guest. */
+    public Network withoutAddress() {
+        return new Network(link, mac, mtu, queues, offloads, Optional.empty());
     }
 
     /** Returns what the card is plugged into. */

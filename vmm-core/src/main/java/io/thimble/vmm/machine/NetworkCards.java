@@ -30,14 +30,18 @@ final class NetworkCards {
     static NetDevice open(Network network, int index, DeviceListener listener) {
         MacAddress mac = network.mac().map(MacAddress::parse).orElseGet(MacAddress::random);
         NetConfig config = new NetConfig("net" + index, mac, network.mtu(), network.offloads());
-        return new NetDevice(config, backend(network), listener);
+        return new NetDevice(config, backend(network, mac), listener);
     }
 
-    private static NetBackend backend(Network network) {
+    private static NetBackend backend(Network network, MacAddress mac) {
         try {
             return switch (network.link()) {
                 case Network.Tap tap -> tap(network, tap);
+                case Network.Switch link -> Switches.inside(link.to()).connect(mac);
+                case Network.Passt passt -> PasstProcess.start(passt, network.mtu().orElse(PasstProcess.MTU));
             };
+        } catch (IllegalArgumentException e) {
+            throw new MicroVmException(Problem.CONFIGURATION, "network: " + Messages.of(e), e);
         } catch (LinuxException e) {
             throw new MicroVmException(Problem.HOST, Messages.of(e), e);
         }

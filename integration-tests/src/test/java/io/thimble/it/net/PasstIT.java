@@ -1,0 +1,117 @@
+package io.thimble.it.net;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.thimble.it.RequiresKvm;
+import io.thimble.it.support.ConsoleText;
+import io.thimble.it.support.NetNamespace;
+import io.thimble.vmm.MicroVm;
+import io.thimble.vmm.Network;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** passt in a namespace of the test's own, whose "outside" is another namespace behind a router-less cable. */
+@RequiresKvm
+@Timeout(180)
+class PasstIT {
+    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final String GATEWAY = "198.51.100.1";
+    private static final String OUTSIDE = "203.0.113.1";
+    private static final String HOST = "198.51.100.2";
+
+    private final NetNamespace outside = new NetNamespace();
+    private final NetNamespace host = new NetNamespace();
+    private final ConsoleText console = new ConsoleText();
+
+    @BeforeEach
+    void connect() {
+        host.run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "down0", "netns", outside.name());
+        host.setUp("up0", HOST + "/24");
+        outside.setUp("down0", GATEWAY + "/24", OUTSIDE + "/24");
+        host.run("ip", "route", "add", "default", "via", GATEWAY);
+    }
+
+    @AfterEach
+    void remove() {
+        host.close();
+        outside.close();
+    }
+
+    private void await(String text) throws InterruptedException {
+        assertThat(console.awaitText(text, LIMIT)).as(console.text()).isTrue();
+    }
+
+    @Test
+    void the_guest_reaches_the_outside_and_a_published_port_the_guest() throws Exception {
+        try (ServerSocket server =
+                outside.call(() -> new ServerSocket(80, 10, InetAddress.getByName(OUTSIDE)))) {
+            Thread.ofPlatform().daemon(true).start(() -> serve(server));
+            String script = "ip addr show eth0; wget -q -O - http://" + OUTSIDE + "/ && echo asked;"
+                    + " mkdir /tmp/w; echo the guest answers > /tmp/w/index.html; httpd -f -p 8000 -h /tmp/w";
+            try (MicroVm vm = host.call(() -> MicroVm.builder()
+                    .console(console)
+                    .network(Network.passt().withPublished(Network.Published.parse("8080:8000")))
+                    .command("sh", "-c", script)
+                    .start())) {
+                await("asked");
+                assertThat(console.text()).contains("inet " + HOST).contains("the outside answers " + HOST);
+                assertThat(host.call(() -> askUntilAnswered(8080))).endsWith("the guest answers\n");
+                assertThat(vm.statistics().driverFaults()).isZero();
+                assertThat(vm.statistics().hostFailures()).isZero();
+            }
+        }
+    }
+
+    private static void serve(ServerSocket server) {
+        while (!server.isClosed()) {
+            try (Socket client = server.accept()) {
+                readRequest(client);
+                String answer = "HTTP/1.0 200 OK\r\n\r\nthe outside answers "
+                        + ((InetSocketAddress) client.getRemoteSocketAddress())
+                                .getAddress()
+                                .getHostAddress() + "\n";
+                client.getOutputStream().write(answer.getBytes(StandardCharsets.US_ASCII));
+            } catch (IOException e) {
+                if (!server.isClosed()) {
+                    throw new UncheckedIOException(e);
+                }
+            }
+        }
+    }
+
+    /** Reads to the blank line: what is left unread when a socket is closed resets the connection. */
+    private static void readRequest(Socket client) throws IOException {
+        String request = "";
+        while (!request.endsWith("\r\n\r\n")) {
+            request += (char) client.getInputStream().read();
+        }
+    }
+
+    /** passt takes the connection before it knows whether anybody in the guest will. */
+    private static String askUntilAnswered(int port) throws IOException {
+        long end = System.nanoTime() + LIMIT.toNanos();
+        String answer = "";
+        while (answer.isEmpty() && System.nanoTime() < end) {
+            answer = ask(port);
+        }
+        return answer;
+    }
+
+    private static String ask(int port) throws IOException {
+        try (Socket client = new Socket(InetAddress.getLoopbackAddress(), port)) {
+            client.setSoTimeout((int) LIMIT.toMillis());
+            client.getOutputStream().write("GET / HTTP/1.0\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+            return new String(client.getInputStream().readAllBytes(), StandardCharsets.US_ASCII);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+package io.thimble.it.net;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.thimble.it.RequiresKvm;
+import io.thimble.it.support.ConsoleText;
+import io.thimble.it.support.GuestPrograms;
+import io.thimble.vmm.ExitReason;
+import io.thimble.vmm.GuestAddress;
+import io.thimble.vmm.MicroVm;
+import io.thimble.vmm.MicroVmException;
+import io.thimble.vmm.Network;
+import io.thimble.vmm.NetworkSwitch;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** VMs of this process joined by a switch in it. */
+@RequiresKvm
+@Timeout(300)
+class SwitchIT {
+    private static final Duration LIMIT = Duration.ofSeconds(120);
+
+    @TempDir
+    static Path directory;
+
+    private static Path initrd = Path.of("");
+
+    private final NetworkSwitch middle = NetworkSwitch.create("test");
+
+    @BeforeAll
+    static void pack() throws Exception {
+        initrd = new GuestPrograms().host("/usr/bin/iperf3").write(directory.resolve("initrd"));
+    }
+
+    private MicroVm start(int number, boolean offloads, ConsoleText console, String script) {
+        return MicroVm.builder()
+                .initrd(initrd)
+                .memory(192 << 20)
+                .console(console)
+                .network(Network.on(middle)
+                        .withOffloads(offloads)
+                        .withAddress(GuestAddress.of("192.0.2." + number + "/24")))
+                .command("sh", "-c", script)
+                .start();
+    }
+
+    private static void await(ConsoleText console, String text) throws InterruptedException {
+        assertThat(console.awaitText(text, LIMIT)).as(console.text()).isTrue();
+    }
+
+    /** A guest without offloads checks every checksum itself: what the switch finishes for it must be right. */
+    @ParameterizedTest
+    @CsvSource({"true, true", "true, false", "false, true", "false, false"})
+    void random_data_arrives_unchanged(boolean senderOffloads, boolean receiverOffloads) throws Exception {
+        ConsoleText receiverSaid = new ConsoleText();
+        ConsoleText senderSaid = new ConsoleText();
+        try (MicroVm receiver = start(
+                        1, receiverOffloads, receiverSaid, "echo up; nc -l -p 5000 | sha256sum; nc -l -p 5001 | sha256sum")) {
+            await(receiverSaid, "up");
+            String once = "until nc 192.0.2.1 PORT < /tmp/r; do usleep 100000; done;";
+            try (MicroVm sender = start(
+                    2,
+                    senderOffloads,
+                    senderSaid,
+                    "dd if=/dev/urandom of=/tmp/r bs=1M count=16 2>/dev/null; sha256sum < /tmp/r;"
+                            + once.replace("PORT", "5000") + once.replace("PORT", "5001"))) {
+                assertThat(receiver.await(LIMIT).orElseThrow().reason()).isEqualTo(ExitReason.POWER_OFF);
+                String sum = senderSaid.withoutKernelLog().lines().findFirst().orElseThrow();
+                assertThat(sum).hasSizeGreaterThan(60);
+                assertThat(receiverSaid.withoutKernelLog()).isEqualTo("up\n" + sum + "\n" + sum + "\n");
+                assertThat(sender.statistics().driverFaults()).isZero();
+            }
+        }
+        assertThat(middle.size()).isZero();
+    }
+
+    @Test
+    void eight_vms_reach_each_other_and_seven_go_on_when_one_is_killed_under_load() throws Exception {
+        List<ConsoleText> consoles = new ArrayList<>();
+        List<MicroVm> vms = new ArrayList<>();
+        try {
+            for (int i = 1; i <= 8; i++) {
+                ConsoleText console = new ConsoleText();
+                consoles.add(console);
+                String script = i == 1
+                        ? "iperf3 -s >/dev/null & echo up; while read x; do echo beat $x; done"
+                        : "for i in 1 2 3 4 5 6 7 8; do until ping -c 1 -W 1 192.0.2.$i >/dev/null; do :; done; done;"
+                                + " echo reached all; until iperf3 -c 192.0.2.1 -n 20M; do usleep 300000; done; echo sent;"
+                                + " while :; do ping -c 1 -W 5 192.0.2.1 >/dev/null && echo alive; sleep 1; done";
+                vms.add(start(i, true, console, script));
+            }
+            for (int i = 1; i < 8; i++) {
+                await(consoles.get(i), "reached all");
+            }
+            vms.get(7).kill(); // in the middle of its load, or while it waits for its turn
+            byte[] line = {'x', '\n'};
+            assertThat(vms.getFirst().type(line, 0, line.length)).isPositive();
+            for (int i = 1; i < 7; i++) {
+                await(consoles.get(i), "sent");
+                await(consoles.get(i), "alive");
+            }
+            await(consoles.getFirst(), "beat");
+            assertThat(vms.get(7).await(LIMIT).orElseThrow().reason()).isEqualTo(ExitReason.KILLED);
+            assertThat(middle.size()).isEqualTo(7);
+        } finally {
+            vms.forEach(MicroVm::close);
+        }
+        assertThat(middle.size()).isZero();
+    }
+
+    @Test
+    void a_flood_from_a_guest_leaves_the_others_responsive_and_is_counted() throws Exception {
+        ConsoleText flooder = new ConsoleText();
+        ConsoleText victim = new ConsoleText();
+        ConsoleText third = new ConsoleText();
+        String beat = "echo up; while read x; do echo beat $x; done";
+        try (MicroVm first = start(1, true, victim, beat);
+                MicroVm other = start(3, true, third, beat);
+                MicroVm flood = start(2, true, flooder, "ping -c 1 192.0.2.1 && echo floods;"
+                        + " while :; do dd if=/dev/zero bs=64 count=200000 2>/dev/null | nc -u -w 1 192.0.2.255 9;"
+                        + " iperf3 -u -c 192.0.2.1 -b 0; done")) {
+            await(flooder, "floods");
+            for (int i = 0; i < 10; i++) {
+                byte[] line = (i + "\n").getBytes(StandardCharsets.US_ASCII);
+                type(first, line);
+                type(other, line);
+                await(victim, "beat " + i);
+                await(third, "beat " + i);
+            }
+            assertThat(flood.networks().getFirst().statistics().sentFrames()).isPositive();
+        }
+    }
+
+    private static void type(MicroVm vm, byte[] line) {
+        for (int typed = 0; typed < line.length; ) {
+            typed += vm.type(line, typed, line.length - typed);
+        }
+    }
+
+    @Test
+    void two_cards_with_one_address_are_refused() {
+        Network card = Network.on(middle).withMac("02:00:00:00:00:01");
+        try (MicroVm _ = MicroVm.builder().network(card).start();
+                MicroVm second = MicroVm.builder().network(card).build()) {
+            assertThatThrownBy(second::start)
+                    .isInstanceOf(MicroVmException.class)
+                    .hasMessageContaining("02:00:00:00:00:01");
+        }
+    }
+}
