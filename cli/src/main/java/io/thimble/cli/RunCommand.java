@@ -139,6 +139,7 @@ final class RunCommand {
         }
         options.append.forEach(builder::append);
         options.disks.forEach(builder::disk);
+        options.networks.forEach(builder::network);
         if (options.vsock != null) {
             builder.vsockSocket(path("--vsock", options.vsock));
         }

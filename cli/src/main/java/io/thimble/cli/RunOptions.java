@@ -2,6 +2,7 @@ package io.thimble.cli;
 
 import io.thimble.vmm.ConsoleKind;
 import io.thimble.vmm.Disk;
+import io.thimble.vmm.Network;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -35,6 +36,7 @@ final class RunOptions {
 
     boolean noInitrd;
     final List<String> append = new ArrayList<>();
+    final List<Network> networks = new ArrayList<>();
     boolean acpi = true;
     boolean prefault;
     final List<Disk> disks = new ArrayList<>();

@@ -2,6 +2,8 @@ package io.thimble.cli;
 
 import io.thimble.cli.RunOptions.Talk;
 import io.thimble.vmm.ConsoleKind;
+import io.thimble.vmm.MicroVmException;
+import io.thimble.vmm.Network;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
@@ -24,6 +26,8 @@ final class RunParser {
             "--initrd",
             "--no-initrd",
             "--append",
+            "--net",
+            "--publish",
             "--no-acpi",
             "--console",
             "--prefault",
@@ -108,6 +112,8 @@ final class RunParser {
             case "--kernel" -> options.kernel = given(name, value);
             case "--initrd" -> options.initrd = given(name, value);
             case "--append" -> options.append.add(given(name, value));
+            case "--net" -> options.networks.add(NetOption.parse(given(name, value)));
+            case "--publish" -> publish(options, given(name, value));
             case "--console" -> options.console = console(given(name, value));
             case "--disk" -> options.disks.add(DiskOption.parse(given(name, value)));
             case "--name" -> options.name = given(name, value);
@@ -122,6 +128,19 @@ final class RunParser {
             }
         }
         return true;
+    }
+
+    /** A port leads to the card that was named last. */
+    private static void publish(RunOptions options, String ports) {
+        if (options.networks.isEmpty()) {
+            throw new UsageException("--publish " + ports + ": comes behind --net passt");
+        }
+        try {
+            Network card = options.networks.removeLast();
+            options.networks.add(card.withPublished(Network.Published.parse(ports)));
+        } catch (MicroVmException e) {
+            throw new UsageException("--publish " + ports + ": " + e.getMessage());
+        }
     }
 
     private static String given(String name, @Nullable String value) {

@@ -59,6 +59,7 @@ public final class Doctor {
         checks.add(memory(facts));
         checks.add(hugePages(facts));
         checks.add(tap(facts));
+        checks.add(passt(facts));
         checks.add(krunfw(facts));
         return checks;
     }
@@ -143,6 +144,15 @@ public final class Doctor {
                         "mode " + facts.hugePages(),
                         "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled, for faster guest memory");
         };
+    }
+
+    private static Check passt(HostFacts facts) {
+        return facts.passt().isEmpty()
+                ? Check.limited(
+                        "passt",
+                        "not installed: no --net passt, which gives guests the outside without root",
+                        "apt-get install passt")
+                : Check.ok("passt", facts.passt());
     }
 
     private static Check tap(HostFacts facts) {

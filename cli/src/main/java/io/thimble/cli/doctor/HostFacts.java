@@ -15,6 +15,7 @@ import java.util.Map;
  * @param capabilities what KVM says of each {@link Capability}; empty if it cannot be used
  * @param maxVcpus how many vCPUs KVM allows a VM; 0 if it cannot be used
  * @param tunProblem why {@code /dev/net/tun} cannot be used
+ * @param passt where the program passt is; empty if it is not installed
  * @param hugePages the kernel's mode of transparent huge pages: always, madvise, never; empty if it has none
  * @param krunfw where libkrunfw is; empty if it was not found
  * @param availableMemory bytes that the host can give without swapping
@@ -31,6 +32,7 @@ record HostFacts(
         Map<Capability, Integer> capabilities,
         int maxVcpus,
         String tunProblem,
+        String passt,
         String hugePages,
         String krunfw,
         long availableMemory,

@@ -67,6 +67,7 @@ final class HostProbe {
                 capabilities,
                 maxVcpus,
                 tunProblem(),
+                passt(),
                 firstMatch(SELECTED, read(HUGE_PAGES)),
                 GuestKernel.findKrunfw().map(Path::toString).orElse(""),
                 availableMemory(),
@@ -104,6 +105,17 @@ final class HostProbe {
         } catch (LinuxException e) {
             return String.valueOf(e.getMessage());
         }
+    }
+
+    private static String passt() {
+        String path = System.getenv("PATH");
+        for (String directory : (path == null ? "/usr/bin" : path).split(":")) {
+            Path program = Path.of(directory, "passt");
+            if (Files.isExecutable(program)) {
+                return program.toString();
+            }
+        }
+        return "";
     }
 
     private static String firstMatch(Pattern pattern, String text) {

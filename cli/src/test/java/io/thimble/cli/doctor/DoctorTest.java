@@ -22,6 +22,7 @@ class DoctorTest {
         Processor processor = Processor.VMX;
         final Map<Capability, Integer> capabilities = new EnumMap<>(Capability.class);
         String tunProblem = "";
+        String passt = "/usr/bin/passt";
         String hugePages = "madvise";
         String krunfw = "/usr/lib/libkrunfw.so.5";
         long available = 8 * GIB;
@@ -45,6 +46,7 @@ class DoctorTest {
                     capabilities,
                     254,
                     tunProblem,
+                    passt,
                     hugePages,
                     krunfw,
                     available,
@@ -139,6 +141,13 @@ class DoctorTest {
 
         host.available = 100L << 20;
         assertVerdict(host.judged(), "memory", Verdict.MISSING, "free some");
+    }
+
+    @Test
+    void without_passt_says_how_to_get_it() {
+        Host host = new Host();
+        host.passt = "";
+        assertVerdict(host.judged(), "passt", Verdict.LIMITED, "apt-get install passt");
     }
 
     @Test

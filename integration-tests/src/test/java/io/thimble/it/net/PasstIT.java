@@ -53,8 +53,7 @@ class PasstIT {
 
     @Test
     void the_guest_reaches_the_outside_and_a_published_port_the_guest() throws Exception {
-        try (ServerSocket server =
-                outside.call(() -> new ServerSocket(80, 10, InetAddress.getByName(OUTSIDE)))) {
+        try (ServerSocket server = outside.call(() -> new ServerSocket(80, 10, InetAddress.getByName(OUTSIDE)))) {
             Thread.ofPlatform().daemon(true).start(() -> serve(server));
             String script = "ip addr show eth0; wget -q -O - http://" + OUTSIDE + "/ && echo asked;"
                     + " mkdir /tmp/w; echo the guest answers > /tmp/w/index.html; httpd -f -p 8000 -h /tmp/w";

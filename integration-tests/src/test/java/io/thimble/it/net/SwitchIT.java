@@ -65,7 +65,7 @@ class SwitchIT {
         ConsoleText receiverSaid = new ConsoleText();
         ConsoleText senderSaid = new ConsoleText();
         try (MicroVm receiver = start(
-                        1, receiverOffloads, receiverSaid, "echo up; nc -l -p 5000 | sha256sum; nc -l -p 5001 | sha256sum")) {
+                1, receiverOffloads, receiverSaid, "echo up; nc -l -p 5000 | sha256sum; nc -l -p 5001 | sha256sum")) {
             await(receiverSaid, "up");
             String once = "until nc 192.0.2.1 PORT < /tmp/r; do usleep 100000; done;";
             try (MicroVm sender = start(
@@ -126,9 +126,13 @@ class SwitchIT {
         String beat = "echo up; while read x; do echo beat $x; done";
         try (MicroVm first = start(1, true, victim, beat);
                 MicroVm other = start(3, true, third, beat);
-                MicroVm flood = start(2, true, flooder, "ping -c 1 192.0.2.1 && echo floods;"
-                        + " while :; do dd if=/dev/zero bs=64 count=200000 2>/dev/null | nc -u -w 1 192.0.2.255 9;"
-                        + " iperf3 -u -c 192.0.2.1 -b 0; done")) {
+                MicroVm flood = start(
+                        2,
+                        true,
+                        flooder,
+                        "ping -c 1 192.0.2.1 && echo floods;"
+                                + " while :; do dd if=/dev/zero bs=64 count=200000 2>/dev/null | nc -u -w 1 192.0.2.255 9;"
+                                + " iperf3 -u -c 192.0.2.1 -b 0; done")) {
             await(flooder, "floods");
             for (int i = 0; i < 10; i++) {
                 byte[] line = (i + "\n").getBytes(StandardCharsets.US_ASCII);

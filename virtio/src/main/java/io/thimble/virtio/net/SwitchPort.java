@@ -60,9 +60,7 @@ final class SwitchPort implements NetBackend {
     public void start(DeviceLoop newLoop, Events events) {
         loop = newLoop;
         watch = newLoop.watch(
-                bell.fd(),
-                EventpollConstants.EPOLLIN | (int) EventpollConstants.EPOLLET,
-                () -> events.readable(0));
+                bell.fd(), EventpollConstants.EPOLLIN | (int) EventpollConstants.EPOLLET, () -> events.readable(0));
         receiving = true;
     }
 
@@ -95,11 +93,7 @@ final class SwitchPort implements NetBackend {
     @Override
     public int send(int pair, TransmitPacket packet) {
         packet.copyFrame(0, addressSegment, 0, addresses.length);
-        owner.forward(
-                this,
-                MacAddress.value(addresses, MacAddress.BYTES),
-                MacAddress.value(addresses, 0),
-                packet);
+        owner.forward(this, MacAddress.value(addresses, MacAddress.BYTES), MacAddress.value(addresses, 0), packet);
         return SENT;
     }
 

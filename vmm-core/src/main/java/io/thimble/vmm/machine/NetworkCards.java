@@ -38,7 +38,8 @@ final class NetworkCards {
             return switch (network.link()) {
                 case Network.Tap tap -> tap(network, tap);
                 case Network.Switch link -> Switches.inside(link.to()).connect(mac);
-                case Network.Passt passt -> PasstProcess.start(passt, network.mtu().orElse(PasstProcess.MTU));
+                case Network.Passt passt ->
+                    PasstProcess.start(passt, network.mtu().orElse(PasstProcess.MTU));
             };
         } catch (IllegalArgumentException e) {
             throw new MicroVmException(Problem.CONFIGURATION, "network: " + Messages.of(e), e);

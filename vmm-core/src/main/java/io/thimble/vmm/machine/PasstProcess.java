@@ -67,14 +67,13 @@ final class PasstProcess {
                 Problem.HOST, "passt is not installed - apt-get install passt, or use a TAP or a switch"));
         try {
             Path directory = Files.createTempDirectory(
-                    "thimble-passt", PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+                    "thimble-passt",
+                    PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
             if (Files.getOwner(directory).getName().equals("root")) {
                 // Started by root it becomes this user before it makes its socket.
                 Files.setOwner(
                         directory,
-                        FileSystems.getDefault()
-                                .getUserPrincipalLookupService()
-                                .lookupPrincipalByName(UNPRIVILEGED));
+                        FileSystems.getDefault().getUserPrincipalLookupService().lookupPrincipalByName(UNPRIVILEGED));
             }
             Path errors = directory.resolve("log");
             Path socket = directory.resolve("socket");

@@ -1,0 +1,65 @@
+package io.thimble.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+import io.thimble.vmm.Network;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class NetOptionTest {
+    @Test
+    void reads_a_tap_with_all_its_settings() {
+        Network card = NetOption.parse(
+                "tap=vm0,mac=02:00:00:00:00:01,mtu=9000,queues=2,offloads=off,ip=192.0.2.2/24,gateway=192.0.2.1,create");
+
+        assertThat(card.link()).isEqualTo(new Network.Tap("vm0", true));
+        assertThat(card.mac()).hasValue("02:00:00:00:00:01");
+        assertThat(card.mtu()).hasValue(9000);
+        assertThat(card.queues()).isEqualTo(2);
+        assertThat(card.offloads()).isFalse();
+        assertThat(card.address().orElseThrow().kernelParameter("eth0"))
+                .isEqualTo("ip=192.0.2.2::192.0.2.1:255.255.255.0::eth0:off:");
+    }
+
+    @Test
+    void passt_asks_for_an_address_unless_told_not_to() {
+        assertThat(NetOption.parse("passt").address().orElseThrow().dhcp()).isTrue();
+        assertThat(NetOption.parse("passt,ip=none").address()).isEmpty();
+    }
+
+    @Test
+    void published_ports_belong_to_the_card_before() {
+        RunOptions options =
+                RunParser.parse(List.of("--net", "passt", "--publish", "8080:80", "--publish=0.0.0.0:53:5353"));
+        assertThat(options.networks.getFirst().link())
+                .isInstanceOfSatisfying(
+                        Network.Passt.class,
+                        passt -> assertThat(passt.published()).hasSize(2));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "cable=x | tap=NAME, switch=NAME or passt",
+                "tap=a-name-that-is-too-long | 1 to 15 bytes",
+                "tap=t,mac=01:00:5e:00:00:01 | unicast",
+                "tap=t,mac=nonsense | six bytes",
+                "tap=t,mtu=5 | 68 to 65535",
+                "tap=t,mtu=x | not a number",
+                "tap=t,queues=17 | 1 to 16",
+                "switch=s,queues=2 | only a TAP",
+                "tap=t,ip=192.0.2.256/24 | as in 192.0.2.2/24",
+                "tap=t,gateway=192.0.2.1 | comes behind ip=",
+                "tap=t,queue=2 | did you mean queues",
+                "passt,create | only a TAP",
+            })
+    void refuses_nonsense_and_says_what_to_write(String value, String message) {
+        assertThatExceptionOfType(UsageException.class)
+                .isThrownBy(() -> NetOption.parse(value))
+                .withMessageContaining(message);
+    }
+}
