@@ -14,6 +14,7 @@ module io.thimble.virtio {
     exports io.thimble.virtio.queue;
     exports io.thimble.virtio.device;
     exports io.thimble.virtio.transport;
+    exports io.thimble.virtio.balloon;
     exports io.thimble.virtio.net;
     exports io.thimble.virtio.console;
     exports io.thimble.virtio.rng;

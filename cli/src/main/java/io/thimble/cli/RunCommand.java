@@ -4,6 +4,7 @@ import io.thimble.cli.RunOptions.Talk;
 import io.thimble.linux.LinuxException;
 import io.thimble.linux.Terminal;
 import io.thimble.linux.Terminal.WindowSize;
+import io.thimble.vmm.Balloon;
 import io.thimble.vmm.ConsoleMode;
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
@@ -140,6 +141,9 @@ final class RunCommand {
         options.append.forEach(builder::append);
         options.disks.forEach(builder::disk);
         options.networks.forEach(builder::network);
+        if (options.balloon) {
+            builder.balloon(Balloon.create());
+        }
         if (options.vsock != null) {
             builder.vsockSocket(path("--vsock", options.vsock));
         }

@@ -40,6 +40,7 @@ final class RunOptions {
     boolean acpi = true;
     boolean prefault;
     final List<Disk> disks = new ArrayList<>();
+    boolean balloon;
     ConsoleKind console = ConsoleKind.SERIAL;
 
     @Nullable

@@ -26,6 +26,7 @@ final class RunParser {
             "--initrd",
             "--no-initrd",
             "--append",
+            "--balloon",
             "--net",
             "--publish",
             "--no-acpi",
@@ -94,6 +95,7 @@ final class RunParser {
             case "--no-initrd" -> options.noInitrd = true;
             case "--no-acpi" -> options.acpi = false;
             case "--prefault" -> options.prefault = true;
+            case "--balloon" -> options.balloon = true;
             case "--timeline" -> options.timeline = true;
             case "-q", "--quiet" -> options.talk = Talk.QUIET;
             case "-v", "--verbose" -> options.talk = Talk.VERBOSE;

@@ -84,9 +84,15 @@ public record MachineConfig(
      * @param vsock the socket device; empty for none
      * @param networks the network cards
      * @param ports named ports of a console device
+     * @param balloon the balloon; empty for none
      */
     public record Devices(
-            boolean rng, List<Disk> disks, Optional<VsockConfig> vsock, List<Network> networks, List<Port> ports) {
+            boolean rng,
+            List<Disk> disks,
+            Optional<VsockConfig> vsock,
+            List<Network> networks,
+            List<Port> ports,
+            Optional<Balloon> balloon) {
         /** Copies the lists. */
         public Devices {
             disks = List.copyOf(disks);

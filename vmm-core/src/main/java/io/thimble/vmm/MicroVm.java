@@ -191,6 +191,15 @@ public final class MicroVm implements AutoCloseable {
     }
 
     /**
+     * Returns the VM's balloon.
+     *
+     * @throws IllegalStateException if the VM is not RUNNING or PAUSED, or has none; a handle got before still works
+     */
+    public GuestBalloon balloon() {
+        return machine.balloon();
+    }
+
+    /**
      * Returns the VM's network cards, in the order in which the builder got them.
      *
      * @throws IllegalStateException if the VM is not RUNNING or PAUSED; a handle got before still works

@@ -73,6 +73,7 @@ public final class MicroVmBuilder {
     private boolean vsock = true;
     private long guestCid;
     private final List<Network> networks = new ArrayList<>();
+    private @Nullable Balloon balloon;
     private @Nullable Path vsockSocket;
     private final List<MachineConfig.Port> ports = new ArrayList<>();
     private final List<VmListener> listeners = new ArrayList<>();
@@ -171,6 +172,12 @@ public final class MicroVmBuilder {
             cid = FIRST_CID + Math.floorMod(NEXT_CID.getAndIncrement(), LAST_CID - FIRST_CID);
         }
         return Optional.of(new MachineConfig.VsockConfig(cid, Optional.ofNullable(vsockSocket)));
+    }
+
+    /** Adds a balloon, by which the guest gives memory back to the host. */
+    public MicroVmBuilder balloon(Balloon value) {
+        balloon = value;
+        return this;
     }
 
     /** Adds a network card; the guest's Linux calls the first one {@code eth0}. */
@@ -451,7 +458,8 @@ public final class MicroVmBuilder {
                         mode,
                         slowReader,
                         consoleCapacity),
-                new MachineConfig.Devices(rng, disks, vsockConfig(), networks, ports),
+                new MachineConfig.Devices(
+                        rng, disks, vsockConfig(), networks, ports, Optional.ofNullable(balloon)),
                 listeners);
         return new MicroVm(config, streams);
     }

@@ -84,7 +84,7 @@ final class SoftwareOffload {
     private boolean emit(int length, Sink sink) {
         segment.asSlice(0, PacketHeader.SIZE).fill((byte) 0);
         MemorySegment.copy(whole, 0, segment, PacketHeader.SIZE, length);
-        return sink.accept(segment, PacketHeader.SIZE + length);
+        return sink.accept(segment, (long) PacketHeader.SIZE + length);
     }
 
     /** Completes a checksum whose field has the sum of the pseudo header in it. */
@@ -119,13 +119,13 @@ final class SoftwareOffload {
             fixNetwork(network, v6, headers + part, i);
             fixTransport(network, v6, start, tcp, headers + part, at - headers, i == 0, last);
             segment.asSlice(0, PacketHeader.SIZE).fill((byte) 0);
-            room = sink.accept(segment, PacketHeader.SIZE + headers + part);
+            room = sink.accept(segment, (long) PacketHeader.SIZE + headers + part);
         }
         return room;
     }
 
     private void fixNetwork(int network, boolean v6, int end, int index) {
-        long ip = PacketHeader.SIZE + network;
+        long ip = (long) PacketHeader.SIZE + network;
         if (v6) {
             put16(segment, ip + 4, end - network - IPV6_HEADER);
             return;
@@ -139,7 +139,7 @@ final class SoftwareOffload {
 
     private void fixTransport(
             int network, boolean v6, int start, boolean tcp, int end, int offset, boolean first, boolean last) {
-        long at = PacketHeader.SIZE + start;
+        long at = (long) PacketHeader.SIZE + start;
         int length = end - start;
         if (tcp) {
             segment.set(BE32, at + TCP_SEQUENCE, segment.get(BE32, at + TCP_SEQUENCE) + offset);
@@ -152,7 +152,7 @@ final class SoftwareOffload {
         }
         long field = at + (tcp ? 16 : 6);
         put16(segment, field, 0);
-        long ip = PacketHeader.SIZE + network;
+        long ip = (long) PacketHeader.SIZE + network;
         long sum = v6 ? sum(segment, ip + 8, 32) : sum(segment, ip + 12, 8);
         sum += (tcp ? PROTOCOL_TCP : PROTOCOL_UDP) + length;
         int checksum = finish(sum + sum(segment, at, length));

@@ -2,6 +2,7 @@ package io.thimble.vmm.machine;
 
 import io.thimble.virtio.block.BlockDevice;
 import io.thimble.virtio.block.BlockHandle;
+import io.thimble.virtio.balloon.BalloonDevice;
 import io.thimble.virtio.device.DeviceListener;
 import io.thimble.virtio.device.VirtioDevice;
 import io.thimble.virtio.net.NetDevice;
@@ -35,6 +36,7 @@ final class DevicePlan implements AutoCloseable {
     private final List<BlockHandle> disks = new ArrayList<>();
     private @Nullable VsockDevice vsock;
     private final List<NetDevice> networks = new ArrayList<>();
+    private @Nullable BalloonDevice balloon;
 
     private DevicePlan() {}
 
@@ -77,6 +79,10 @@ final class DevicePlan implements AutoCloseable {
         if (config.vsock().isPresent()) {
             addVsock(config.vsock().get(), loop);
         }
+        if (config.balloon().isPresent()) {
+            balloon = new BalloonDevice(config.balloon().get().freePageReporting());
+            devices.add(balloon);
+        }
         for (Network network : config.networks()) {
             NetDevice card = NetworkCards.open(network, networks.size(), listener);
             devices.add(card);
@@ -110,6 +116,11 @@ final class DevicePlan implements AutoCloseable {
     /** Returns the socket device. */
     Optional<VsockDevice> vsock() {
         return Optional.ofNullable(vsock);
+    }
+
+    /** Returns the balloon. */
+    Optional<BalloonDevice> balloon() {
+        return Optional.ofNullable(balloon);
     }
 
     /** Returns the network cards among them. */

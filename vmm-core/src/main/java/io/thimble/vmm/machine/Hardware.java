@@ -9,6 +9,7 @@ import io.thimble.kvm.abi.KvmConstants;
 import io.thimble.memory.GuestMemory;
 import io.thimble.virtio.block.BlockHandle;
 import io.thimble.virtio.vsock.VsockDevice;
+import io.thimble.vmm.GuestBalloon;
 import io.thimble.vmm.GuestNetwork;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.MicroVmException;
@@ -48,6 +49,7 @@ final class Hardware {
     private @Nullable DevicePlan devicePlan;
     private @Nullable VirtioBoard devices;
     private List<GuestNetwork> networks = List.of();
+    private @Nullable GuestBalloon balloon;
     private @Nullable Board board;
     private final DeviceReports reports;
     private @Nullable KernelImage kernel;
@@ -142,6 +144,10 @@ final class Hardware {
             VirtioBoard newDevices =
                     new VirtioBoard(newVm, devicePlan.devices(), devicePlan.places(), memory, loop, reports);
             devices = newDevices;
+            balloon = devicePlan
+                    .balloon()
+                    .map(device -> new BalloonHandle(device, loop, config.memory()))
+                    .orElse(null);
             networks = devicePlan.networks().stream()
                     .map(card -> NetworkCards.handle(card, loop))
                     .toList();
@@ -201,6 +207,10 @@ final class Hardware {
     Optional<VsockDevice> vsock() {
         DevicePlan plan = devicePlan;
         return plan == null ? Optional.empty() : plan.vsock();
+    }
+
+    Optional<GuestBalloon> balloon() {
+        return Optional.ofNullable(balloon);
     }
 
     List<GuestNetwork> networks() {

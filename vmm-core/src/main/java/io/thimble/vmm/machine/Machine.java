@@ -6,6 +6,7 @@ import io.thimble.virtio.block.BlockHandle;
 import io.thimble.virtio.vsock.VsockDevice;
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
+import io.thimble.vmm.GuestBalloon;
 import io.thimble.vmm.GuestNetwork;
 import io.thimble.vmm.MachineConfig;
 import io.thimble.vmm.MicroVmException;
@@ -365,6 +366,13 @@ public final class Machine {
     /** See {@link io.thimble.vmm.MicroVm#pressCtrlAltDel}. */
     public void pressCtrlAltDel() {
         requireAlive("press Ctrl-Alt-Del on").board().keyboard().pressCtrlAltDel();
+    }
+
+    /** See {@link io.thimble.vmm.MicroVm#balloon}. */
+    public GuestBalloon balloon() {
+        return requireAlive("look at the balloon of")
+                .balloon()
+                .orElseThrow(() -> new IllegalStateException(name() + " has no balloon: give it one in the builder"));
     }
 
     /** See {@link io.thimble.vmm.MicroVm#networks}. */
