@@ -27,8 +27,9 @@ import org.jspecify.annotations.Nullable;
  */
 public final class BalloonDevice implements VirtioDevice {
     private static final int INFLATE = 0;
-    private static final int DEFLATE = 1;
+    /** Behind deflateq, on which there is nothing to do: a page out of the balloon comes back when it is touched. */
     private static final int FIRST_OPTIONAL = 2; // statsq, then reporting_vq, as far as negotiated (section 5.5.2)
+
     private static final int QUEUES = 4;
     private static final int QUEUE_SIZE = 128;
     private static final int REPORTING_QUEUE_SIZE = 32; // Linux reports as many ranges at once as the queue is long

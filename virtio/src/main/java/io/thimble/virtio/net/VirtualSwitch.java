@@ -17,7 +17,15 @@ public final class VirtualSwitch {
     private static final int MOST_LEARNED = 256;
 
     /** Who is where; immutable. The addresses are sorted. */
-    private record Table(long[] addresses, SwitchPort[] places) {
+    private static final class Table {
+        final long[] addresses;
+        final SwitchPort[] places;
+
+        Table(long[] addresses, SwitchPort[] places) {
+            this.addresses = addresses;
+            this.places = places;
+        }
+
         @Nullable
         SwitchPort find(long address) {
             int at = Arrays.binarySearch(addresses, address);
