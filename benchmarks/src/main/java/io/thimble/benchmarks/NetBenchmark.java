@@ -13,10 +13,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.ServiceLoader;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The network over one TAP, in a namespace of its own: QEMU's microvm and the launcher in turn, with the same kernel, initial RAM
@@ -188,11 +188,9 @@ public final class NetBenchmark {
         try {
             awaitServer(process, log);
             for (Map.Entry<String, List<String>> line : LINES.entrySet()) {
-                Double value = value(Shell.run(inSpace(line.getValue())));
-                if (value != null) {
-                    results.computeIfAbsent(line.getKey(), _ -> new ArrayList<>())
-                            .add(value);
-                }
+                value(Shell.run(inSpace(line.getValue())))
+                        .ifPresent(value -> results.computeIfAbsent(line.getKey(), _ -> new ArrayList<>())
+                                .add(value));
             }
         } finally {
             process.descendants().forEach(ProcessHandle::destroyForcibly);
@@ -216,20 +214,20 @@ public final class NetBenchmark {
         throw new IllegalStateException("no server in the guest: " + Files.readString(log));
     }
 
-    private static @Nullable Double value(String output) {
+    private static OptionalDouble value(String output) {
         Matcher rtt = RTT.matcher(output);
         if (rtt.find()) {
-            return Double.valueOf(rtt.group(1));
+            return OptionalDouble.of(Double.parseDouble(rtt.group(1)));
         }
         Matcher datagrams = DATAGRAMS.matcher(output);
         if (datagrams.find()) {
             double lost = Double.parseDouble(datagrams.group(1));
             double all = Double.parseDouble(datagrams.group(2));
-            return (all - lost) / Double.parseDouble(SECONDS) / 1000;
+            return OptionalDouble.of((all - lost) / Double.parseDouble(SECONDS) / 1000);
         }
-        Double last = null; // with several streams, the sum comes last
+        OptionalDouble last = OptionalDouble.empty(); // with several streams, the sum comes last
         for (Matcher rate = RATE.matcher(output); rate.find(); ) {
-            last = Double.valueOf(rate.group(1));
+            last = OptionalDouble.of(Double.parseDouble(rate.group(1)));
         }
         return last;
     }

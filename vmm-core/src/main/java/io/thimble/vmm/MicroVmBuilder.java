@@ -458,8 +458,7 @@ public final class MicroVmBuilder {
                         mode,
                         slowReader,
                         consoleCapacity),
-                new MachineConfig.Devices(
-                        rng, disks, vsockConfig(), networks, ports, Optional.ofNullable(balloon)),
+                new MachineConfig.Devices(rng, disks, vsockConfig(), networks, ports, Optional.ofNullable(balloon)),
                 listeners);
         return new MicroVm(config, streams);
     }

@@ -109,7 +109,7 @@ final class HostProbe {
 
     private static String passt() {
         String path = System.getenv("PATH");
-        for (String directory : (path == null ? "/usr/bin" : path).split(":")) {
+        for (String directory : (path == null ? "/usr/bin" : path).split(":", -1)) {
             Path program = Path.of(directory, "passt");
             if (Files.isExecutable(program)) {
                 return program.toString();

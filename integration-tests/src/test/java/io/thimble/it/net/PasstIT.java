@@ -90,9 +90,11 @@ class PasstIT {
 
     /** Reads to the blank line: what is left unread when a socket is closed resets the connection. */
     private static void readRequest(Socket client) throws IOException {
-        String request = "";
-        while (!request.endsWith("\r\n\r\n")) {
-            request += (char) client.getInputStream().read();
+        StringBuilder request = new StringBuilder();
+        for (int c = client.getInputStream().read(); c >= 0; c = client.getInputStream().read()) {
+            if (request.append((char) c).toString().endsWith("\r\n\r\n")) {
+                return;
+            }
         }
     }
 

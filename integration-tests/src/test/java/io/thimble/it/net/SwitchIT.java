@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 @RequiresKvm
 @Timeout(300)
 class SwitchIT {
-    private static final Duration LIMIT = Duration.ofSeconds(120);
+    private static final Duration LIMIT = Duration.ofMinutes(2);
 
     @TempDir
     static Path directory;

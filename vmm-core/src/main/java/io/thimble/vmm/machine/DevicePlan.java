@@ -1,8 +1,8 @@
 package io.thimble.vmm.machine;
 
+import io.thimble.virtio.balloon.BalloonDevice;
 import io.thimble.virtio.block.BlockDevice;
 import io.thimble.virtio.block.BlockHandle;
-import io.thimble.virtio.balloon.BalloonDevice;
 import io.thimble.virtio.device.DeviceListener;
 import io.thimble.virtio.device.VirtioDevice;
 import io.thimble.virtio.net.NetDevice;

@@ -47,7 +47,7 @@ final class PasstProcess {
     /** Tells where the program is. */
     static Optional<Path> find() {
         String path = Optional.ofNullable(System.getenv("PATH")).orElse("/usr/bin");
-        for (String directory : path.split(":")) {
+        for (String directory : path.split(":", -1)) {
             Path program = Path.of(directory.isEmpty() ? "." : directory, PROGRAM);
             if (Files.isExecutable(program)) {
                 return Optional.of(program);
