@@ -115,8 +115,7 @@ final class RunCommand {
 
     private static void sayWhatTakesSoLong(MicroVm starting) {
         boolean opening = starting.timeline().marks().isEmpty();
-        System.err.println(
-                "thimble: " + (opening ? "unpacking the kernel" : "setting the VM up") + " ...");
+        System.err.println("thimble: " + (opening ? "unpacking the kernel" : "setting the VM up") + " ...");
     }
 
     private MicroVmBuilder builder() {

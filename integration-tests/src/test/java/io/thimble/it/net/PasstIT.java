@@ -91,7 +91,9 @@ class PasstIT {
     /** Reads to the blank line: what is left unread when a socket is closed resets the connection. */
     private static void readRequest(Socket client) throws IOException {
         StringBuilder request = new StringBuilder();
-        for (int c = client.getInputStream().read(); c >= 0; c = client.getInputStream().read()) {
+        for (int c = client.getInputStream().read();
+                c >= 0;
+                c = client.getInputStream().read()) {
             if (request.append((char) c).toString().endsWith("\r\n\r\n")) {
                 return;
             }
