@@ -40,6 +40,8 @@ static int change_user(const struct user *user) {
                : 0;
 }
 
+static const int usual_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM};
+
 static _Noreturn void give_up(volatile struct trouble *trouble, enum step step) {
     trouble->error = errno;
     trouble->step = step;
@@ -56,6 +58,9 @@ static void become(const struct program *program, const char *file, char *const 
     // All signals are blocked still, so that a background process may do this.
     if (program->terminal >= 0)
         tcsetpgrp(program->terminal, getpid());
+    // What the agent's own parent ignored - a shell that starts it in the background ignores INT - would stay ignored.
+    for (size_t i = 0; i < sizeof usual_signals / sizeof *usual_signals; i++)
+        signal(usual_signals[i], SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -26,7 +26,11 @@ final class ServingAgent implements AutoCloseable, AgentConnector {
     ServingAgent(Path agent, Path folder, String... arguments) throws Exception {
         Path socket = folder.resolve("agent");
         address = UnixDomainSocketAddress.of(socket);
+        // As a shell starts it in the background: with INT ignored, which programs must not inherit.
         List<String> command = new ArrayList<>(List.of(
+                "sh",
+                "-c",
+                "trap '' INT QUIT; exec \"$0\" \"$@\"",
                 agent.toString(),
                 "--control",
                 "/dev/null",
