@@ -166,7 +166,9 @@ class HostileHostTest {
                     frames.add(at, frames.get(random.nextInt(frames.size())).clone());
                 case 2 -> {
                     byte[] frame = frames.get(at);
-                    frame[random.nextInt(frame.length)] ^= (byte) (1 << random.nextInt(8));
+                    if (frame.length > 0) {
+                        frame[random.nextInt(frame.length)] ^= (byte) (1 << random.nextInt(8));
+                    }
                 }
                 case 3 -> {
                     byte[] noise = new byte[random.nextInt(40)];
