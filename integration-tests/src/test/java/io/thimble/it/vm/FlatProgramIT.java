@@ -154,7 +154,7 @@ class FlatProgramIT {
     void without_debug_exit_the_port_does_nothing_and_an_unclaimed_access_is_counted() throws Exception {
         GuestProgram program = new GuestProgram(Mode.LONG)
                 .outb(0xf4, 1)
-                .bytes(0xa1, 0, 0, 0, 0xd0, 0, 0, 0, 0) // MOV EAX, [0xd0000000]: in the hole, no device there
+                .bytes(0xa1, 0, 0, 0, 0xdf, 0, 0, 0, 0) // MOV EAX, [0xdf000000]: in the hole, no device there
                 .outw(PM1A_CONTROL, S5_AND_SLEEP_ENABLE)
                 .haltForEver();
         try (MicroVm vm = vm(program).start()) {
