@@ -2,6 +2,7 @@ package io.thimble.vmm.agent;
 
 import static io.thimble.vmm.agent.ControlProtocol.*;
 
+import io.thimble.vmm.guest.GuestText;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicLong;
@@ -153,8 +154,8 @@ public final class ControlChannel {
             return false;
         }
         boolean init = (buffer[offset + 2] & HELLO_FLAG_INIT) != 0;
-        String release =
-                printable(new String(buffer, offset + 8, Math.min(length - 8, MAX_RELEASE), StandardCharsets.US_ASCII));
+        String release = GuestText.printable(
+                new String(buffer, offset + 8, Math.min(length - 8, MAX_RELEASE), StandardCharsets.US_ASCII));
         listener.hello(getU16(buffer, offset), init, getU32(buffer, offset + 4), release);
         listener.streams((buffer[offset + 2] & HELLO_FLAG_SESSION) != 0);
         synchronized (lock) {
@@ -216,22 +217,7 @@ public final class ControlChannel {
             return false;
         }
         logLines++;
-        listener.log(printable(new String(buffer, offset, length, StandardCharsets.UTF_8)));
+        listener.log(GuestText.printable(new String(buffer, offset, length, StandardCharsets.UTF_8)));
         return true;
-    }
-
-    /** Guest text ends up in logs and on terminals: no line breaks, no escape sequences, no invisible characters. */
-    private static String printable(String text) {
-        StringBuilder safe = new StringBuilder(text.length());
-        text.codePoints().forEach(c -> {
-            int type = Character.getType(c);
-            boolean hidden = Character.isISOControl(c)
-                    || type == Character.FORMAT
-                    || type == Character.LINE_SEPARATOR
-                    || type == Character.PARAGRAPH_SEPARATOR
-                    || type == Character.UNASSIGNED;
-            safe.appendCodePoint(hidden ? '?' : c);
-        });
-        return safe.toString();
     }
 }
