@@ -15,6 +15,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
@@ -51,11 +52,18 @@ final class GuestCache {
     private static final int COPY_BUFFER = 1 << 16;
 
     private final List<Path> candidates;
+    private final InstantSource clock;
     private final Object unpacking = new Object();
 
     /** Creates a cache in the first of {@code candidates} that can be used. */
     GuestCache(List<Path> candidates) {
+        this(candidates, InstantSource.system());
+    }
+
+    /** Creates a cache that takes the age of abandoned files by {@code clock}. */
+    GuestCache(List<Path> candidates, InstantSource clock) {
         this.candidates = List.copyOf(candidates);
+        this.clock = clock;
     }
 
     /** Returns the cache where the environment says. */
@@ -154,7 +162,7 @@ final class GuestCache {
                 && Files.getAttribute(Path.of("/proc/self"), "unix:uid").equals(attributes.get("uid"));
     }
 
-    private static void prepare(Path directory) throws IOException {
+    private void prepare(Path directory) throws IOException {
         if (!Files.isDirectory(directory)) {
             Path parent = directory.getParent();
             if (parent != null) {
@@ -168,15 +176,27 @@ final class GuestCache {
         removeAbandoned(directory);
     }
 
-    /** Removes what processes left that were killed while they unpacked. */
-    private static void removeAbandoned(Path directory) throws IOException {
-        Instant limit = Instant.now().minus(ABANDONED);
+    /**
+     * Removes what processes left that were killed while they unpacked. The age is that of the last change of status: the
+     * modification time of a file that is about to be renamed is {@link #STAMP} already.
+     */
+    private void removeAbandoned(Path directory) throws IOException {
+        Instant limit = clock.instant().minus(ABANDONED);
         try (var files = Files.newDirectoryStream(directory, TEMPORARY + "*")) {
             for (Path file : files) {
-                if (Files.getLastModifiedTime(file).toInstant().isBefore(limit)) {
+                if (statusChange(file).isBefore(limit)) {
                     Files.deleteIfExists(file);
                 }
             }
+        }
+    }
+
+    /** Returns when {@code file} was last changed in any way; the far future if another process has renamed or removed it. */
+    private static Instant statusChange(Path file) throws IOException {
+        try {
+            return ((FileTime) Files.getAttribute(file, "unix:ctime", LinkOption.NOFOLLOW_LINKS)).toInstant();
+        } catch (NoSuchFileException e) {
+            return Instant.MAX;
         }
     }
 

@@ -8,12 +8,12 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayList;
+import java.time.InstantSource;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -157,28 +157,39 @@ class GuestCacheTest {
     }
 
     @Test
-    void removes_what_a_killed_process_left_but_not_what_another_is_writing() throws Exception {
+    void removes_what_a_killed_process_left() throws Exception {
+        Path abandoned = temporaryFile();
+        InstantSource later = () -> Instant.now().plus(Duration.ofHours(2));
+        new GuestCache(List.of(directory), later).file(artifact);
+        assertThat(abandoned).doesNotExist();
+    }
+
+    @Test
+    void leaves_alone_what_another_is_about_to_rename() throws Exception {
+        Path current = temporaryFile();
+        Files.setLastModifiedTime(current, GuestCache.STAMP);
+        cache.file(artifact);
+        assertThat(current).exists();
+    }
+
+    private Path temporaryFile() throws IOException {
         Files.createDirectories(directory);
         Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwx------"));
-        Path abandoned = Files.writeString(directory.resolve(".unpacking-1.tmp"), "half");
-        Files.setLastModifiedTime(abandoned, FileTime.from(Instant.now().minus(Duration.ofHours(2))));
-        Path current = Files.writeString(directory.resolve(".unpacking-2.tmp"), "half");
-        cache.file(artifact);
-        assertThat(abandoned).doesNotExist();
-        assertThat(current).exists();
+        return Files.writeString(directory.resolve(".unpacking-1.tmp"), "half");
     }
 
     @Test
     void caches_that_unpack_at_the_same_time_do_no_harm() throws Exception {
-        List<Callable<Path>> tasks = new ArrayList<>();
-        for (int i = 0; i < 16; i++) {
-            tasks.add(() -> new GuestCache(List.of(directory)).file(artifact));
-        }
+        List<Callable<Path>> tasks = Collections.nCopies(16, () -> new GuestCache(List.of(directory)).file(artifact));
         try (var executor = Executors.newFixedThreadPool(8)) {
-            for (Future<Path> result : executor.invokeAll(tasks)) {
-                assertThat(result.get()).hasBinaryContent(CONTENT);
+            for (int round = 0; round < 50; round++) {
+                for (Future<Path> result : executor.invokeAll(tasks)) {
+                    assertThat(result.get()).hasBinaryContent(CONTENT);
+                }
+                Files.delete(cache.file(artifact));
             }
         }
+        cache.file(artifact);
         assertThat(names()).hasSize(1);
     }
 
