@@ -124,6 +124,7 @@ final class RunCommand {
                 .memory(options.memory)
                 .acpi(options.acpi)
                 .prefault(options.prefault)
+                .packedRings(options.packedRings)
                 .consoleKind(options.console);
         streams(builder);
         if (options.name != null) {

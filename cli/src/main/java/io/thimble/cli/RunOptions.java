@@ -41,6 +41,7 @@ final class RunOptions {
     boolean prefault;
     final List<Disk> disks = new ArrayList<>();
     boolean balloon;
+    boolean packedRings;
     ConsoleKind console = ConsoleKind.SERIAL;
 
     @Nullable

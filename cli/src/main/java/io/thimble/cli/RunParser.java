@@ -29,6 +29,7 @@ final class RunParser {
             "--balloon",
             "--net",
             "--publish",
+            "--rings",
             "--no-acpi",
             "--console",
             "--prefault",
@@ -116,6 +117,7 @@ final class RunParser {
             case "--append" -> options.append.add(given(name, value));
             case "--net" -> options.networks.add(NetOption.parse(given(name, value)));
             case "--publish" -> publish(options, given(name, value));
+            case "--rings" -> options.packedRings = packedRings(given(name, value));
             case "--console" -> options.console = console(given(name, value));
             case "--disk" -> options.disks.add(DiskOption.parse(given(name, value)));
             case "--name" -> options.name = given(name, value);
@@ -157,6 +159,14 @@ final class RunParser {
             case "ttyS0" -> ConsoleKind.SERIAL;
             case "hvc0" -> ConsoleKind.VIRTIO;
             default -> throw new UsageException("--console " + text + ": there are ttyS0 and hvc0");
+        };
+    }
+
+    private static boolean packedRings(String text) {
+        return switch (text) {
+            case "split" -> false;
+            case "packed" -> true;
+            default -> throw new UsageException("--rings " + text + ": there are split and packed");
         };
     }
 

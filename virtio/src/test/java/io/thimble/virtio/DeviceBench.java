@@ -30,7 +30,7 @@ public final class DeviceBench implements AutoCloseable {
     public DeviceBench(VirtioDevice device, MockMemory places, ManualLoop loop) {
         this.places = places;
         this.loop = loop;
-        core = new TransportCore(device, places.memory(), loop, interrupts::getAndIncrement, new Reports());
+        core = new TransportCore(device, places.memory(), loop, interrupts::getAndIncrement, new Reports(), true);
         transport = new MmioTransport(core);
         driver = new MockMmioDriver(new Registers(), places);
     }

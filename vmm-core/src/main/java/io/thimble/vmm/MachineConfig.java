@@ -85,6 +85,7 @@ public record MachineConfig(
      * @param networks the network cards
      * @param ports named ports of a console device
      * @param balloon the balloon; empty for none
+     * @param packedRings whether drivers may choose packed virtqueues
      */
     public record Devices(
             boolean rng,
@@ -92,7 +93,8 @@ public record MachineConfig(
             Optional<VsockConfig> vsock,
             List<Network> networks,
             List<Port> ports,
-            Optional<Balloon> balloon) {
+            Optional<Balloon> balloon,
+            boolean packedRings) {
         /** Copies the lists. */
         public Devices {
             disks = List.copyOf(disks);

@@ -74,6 +74,7 @@ public final class MicroVmBuilder {
     private long guestCid;
     private final List<Network> networks = new ArrayList<>();
     private @Nullable Balloon balloon;
+    private boolean packedRings;
     private @Nullable Path vsockSocket;
     private final List<MachineConfig.Port> ports = new ArrayList<>();
     private final List<VmListener> listeners = new ArrayList<>();
@@ -177,6 +178,15 @@ public final class MicroVmBuilder {
     /** Adds a balloon, by which the guest gives memory back to the host. */
     public MicroVmBuilder balloon(Balloon value) {
         balloon = value;
+        return this;
+    }
+
+    /**
+     * Sets whether the drivers of virtio devices may use packed virtqueues (virtio 1.2, section 2.8; {@code docs/virtio.md}); by
+     * default false. A driver that knows split ones only still has those.
+     */
+    public MicroVmBuilder packedRings(boolean value) {
+        packedRings = value;
         return this;
     }
 
@@ -458,7 +468,8 @@ public final class MicroVmBuilder {
                         mode,
                         slowReader,
                         consoleCapacity),
-                new MachineConfig.Devices(rng, disks, vsockConfig(), networks, ports, Optional.ofNullable(balloon)),
+                new MachineConfig.Devices(
+                        rng, disks, vsockConfig(), networks, ports, Optional.ofNullable(balloon), packedRings),
                 listeners);
         return new MicroVm(config, streams);
     }

@@ -21,6 +21,7 @@ public final class MockMmioDriver {
     private final Registers registers;
     private final MockMemory places;
     private final List<MockQueue> queues = new ArrayList<>();
+    private boolean packed;
 
     /** Drives the device behind {@code registers}, with queues in {@code places}. */
     public MockMmioDriver(Registers registers, MockMemory places) {
@@ -71,6 +72,7 @@ public final class MockMmioDriver {
 
     /** Writes the driver's features and FEATURES_OK; returns whether the device agrees. */
     public boolean negotiate(long features) {
+        packed = (features & (1L << VirtioConfigConstants.VIRTIO_F_RING_PACKED)) != 0;
         write(VirtioMmioConstants.VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
         write(VirtioMmioConstants.VIRTIO_MMIO_DRIVER_FEATURES, (int) features);
         write(VirtioMmioConstants.VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
@@ -79,9 +81,9 @@ public final class MockMmioDriver {
         return (status() & VirtioConfigConstants.VIRTIO_CONFIG_S_FEATURES_OK) != 0;
     }
 
-    /** Sets up a queue. */
+    /** Sets up a queue, of the format that was negotiated. */
     public MockQueue setUpQueue(int index, int size) {
-        MockQueue queue = new MockQueue(places, size);
+        MockQueue queue = packed ? new MockPackedQueue(places, size) : new MockSplitQueue(places, size);
         setUpQueue(index, size, queue.descriptors(), queue.driver(), queue.device());
         return queue;
     }

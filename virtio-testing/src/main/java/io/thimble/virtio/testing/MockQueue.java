@@ -1,32 +1,13 @@
 package io.thimble.virtio.testing;
 
-import io.thimble.linux.abi.VirtioRingConstants;
-import io.thimble.memory.GuestMemory;
-import java.util.ArrayDeque;
-import java.util.Arrays;
-import java.util.Deque;
 import java.util.Optional;
 
 /**
- * The driver's side of a split virtqueue (virtio 1.2, section 2.7). {@link #add} and {@link #pollUsed} keep the rules; the
- * methods that write one field keep none.
+ * The driver's side of a virtqueue of either format, which keeps the rules.
  *
  * <p>Not thread-safe.
  */
-public final class MockQueue {
-    private static final int DESC_BYTES = 16;
-
-    private final MockMemory places;
-    private final GuestMemory memory;
-    private final int size;
-    private final long descriptors;
-    private final long driver;
-    private final long device;
-    private final Deque<Integer> free = new ArrayDeque<>();
-    private final int[][] chains;
-    private int available;
-    private int seen;
-
+public interface MockQueue {
     /**
      * A piece of a buffer.
      *
@@ -34,7 +15,7 @@ public final class MockQueue {
      * @param length in bytes
      * @param writable whether the device writes it
      */
-    public record Piece(long address, int length, boolean writable) {
+    record Piece(long address, int length, boolean writable) {
         /** A piece for the device to read. */
         public static Piece readable(long address, int length) {
             return new Piece(address, length, false);
@@ -49,179 +30,70 @@ public final class MockQueue {
     /**
      * What the device has returned.
      *
-     * @param id the head of the chain
+     * @param id the buffer's, as {@link #add} returned it
      * @param length how many bytes the device says it has written
      */
-    public record Used(int id, int length) {}
-
-    /**
-     * Lays out an empty queue.
-     *
-     * @param size a power of 2
-     */
-    public MockQueue(MockMemory places, int size) {
-        this.places = places;
-        this.memory = places.memory();
-        this.size = size;
-        this.descriptors = places.allocate((long) size * DESC_BYTES, 16);
-        this.driver = places.allocate(6 + 2L * size, 2);
-        this.device = places.allocate(6 + 8L * size, 4);
-        this.chains = new int[size][];
-        for (int i = 0; i < size; i++) {
-            free.add(i);
-        }
-    }
+    record Used(int id, int length) {}
 
     /** Returns the number of descriptors. */
-    public int size() {
-        return size;
-    }
+    int size();
 
     /** Returns the address of the descriptor area. */
-    public long descriptors() {
-        return descriptors;
-    }
+    long descriptors();
 
     /** Returns the address of the driver area. */
-    public long driver() {
-        return driver;
-    }
+    long driver();
 
     /** Returns the address of the device area. */
-    public long device() {
-        return device;
-    }
+    long device();
 
     /** Returns how many descriptors {@link #add} has left. */
-    public int freeDescriptors() {
-        return free.size();
-    }
+    int freeDescriptors();
 
     /**
      * Makes a buffer available, a descriptor a piece.
      *
-     * @return the head of the chain
+     * @return its id
      * @throws IllegalStateException if too few descriptors are free
      */
-    public int add(Piece... pieces) {
-        if (pieces.length > free.size()) {
-            throw new IllegalStateException(pieces.length + " pieces, " + free.size() + " free descriptors");
-        }
-        int[] chain = new int[pieces.length];
-        Arrays.setAll(chain, i -> free.remove());
-        for (int i = 0; i < pieces.length; i++) {
-            boolean last = i == pieces.length - 1;
-            setDescriptor(
-                    chain[i],
-                    pieces[i].address(),
-                    pieces[i].length(),
-                    flags(pieces[i]) | (last ? 0 : VirtioRingConstants.VRING_DESC_F_NEXT),
-                    last ? 0 : chain[i + 1]);
-        }
-        return publish(chain);
-    }
+    int add(Piece... pieces);
 
-    /** Makes a buffer available whose pieces stand in a table of their own. */
-    public int addIndirect(Piece... pieces) {
-        long table = places.allocate((long) pieces.length * DESC_BYTES, 16);
-        for (int i = 0; i < pieces.length; i++) {
-            boolean last = i == pieces.length - 1;
-            setDescriptorAt(
-                    table + (long) i * DESC_BYTES,
-                    pieces[i].address(),
-                    pieces[i].length(),
-                    flags(pieces[i]) | (last ? 0 : VirtioRingConstants.VRING_DESC_F_NEXT),
-                    last ? 0 : i + 1);
-        }
-        int[] chain = {free.remove()};
-        setDescriptor(chain[0], table, pieces.length * DESC_BYTES, VirtioRingConstants.VRING_DESC_F_INDIRECT, 0);
-        return publish(chain);
-    }
+    /** As {@link #add}, but the pieces stand in a table of their own. */
+    int addIndirect(Piece... pieces);
 
-    private static int flags(Piece piece) {
-        return piece.writable() ? VirtioRingConstants.VRING_DESC_F_WRITE : 0;
-    }
+    /**
+     * Makes one descriptor available, with any content.
+     *
+     * @param flags {@code VRING_DESC_F_*}
+     * @return its id
+     */
+    int addRaw(long address, int length, int flags);
 
-    private int publish(int[] chain) {
-        chains[chain[0]] = chain;
-        makeAvailable(chain[0]);
-        return chain[0];
-    }
-
-    /** Writes one descriptor. */
-    public void setDescriptor(int index, long address, int length, int flags, int next) {
-        setDescriptorAt(descriptors + (long) index * DESC_BYTES, address, length, flags, next);
-    }
-
-    /** Writes one descriptor of any table. */
-    public void setDescriptorAt(long at, long address, int length, int flags, int next) {
-        memory.putLong(at, address);
-        memory.putInt(at + 8, length);
-        memory.putShort(at + 12, (short) flags);
-        memory.putShort(at + 14, (short) next);
-    }
-
-    /** Puts any number into the next entry of the available ring, and counts the index up. */
-    public void makeAvailable(int head) {
-        memory.putShort(driver + 4 + 2L * (available & (size - 1)), (short) head);
-        setAvailableIndex(available + 1);
-    }
-
-    /** Writes {@code avail.idx}. */
-    public void setAvailableIndex(int index) {
-        available = index & 0xffff;
-        memory.putShortRelease(driver + 2, (short) index);
-    }
-
-    /** Returns the last {@code avail.idx} that was written. */
-    public int availableIndex() {
-        return available;
-    }
-
-    /** Writes {@code avail.flags}. */
-    public void setAvailableFlags(int flags) {
-        memory.putShort(driver, (short) flags);
-    }
-
-    /** Writes {@code avail.used_event}. */
-    public void setUsedEvent(int index) {
-        memory.putShort(driver + 4 + 2L * size, (short) index);
-    }
-
-    /** Reads {@code used.flags}. */
-    public int usedFlags() {
-        return Short.toUnsignedInt(memory.getShort(device));
-    }
-
-    /** Reads {@code used.idx}. */
-    public int usedIndex() {
-        return Short.toUnsignedInt(memory.getShortAcquire(device + 2));
-    }
-
-    /** Reads {@code used.avail_event}. */
-    public int availableEvent() {
-        return Short.toUnsignedInt(memory.getShort(device + 4 + 8L * size));
-    }
+    /** Tells whether the device has returned a buffer that was not taken yet. */
+    boolean hasUsed();
 
     /** Takes the next buffer that the device has returned; its descriptors are free again. */
-    public Optional<Used> pollUsed() {
-        if (usedIndex() == (seen & 0xffff)) {
-            return Optional.empty();
-        }
-        long entry = device + 4 + 8L * (seen & (size - 1));
-        seen++;
-        Used used = new Used(memory.getInt(entry), memory.getInt(entry + 4));
-        if (used.id() >= 0 && used.id() < size && chains[used.id()] != null) {
-            for (int descriptor : chains[used.id()]) {
-                free.add(descriptor);
-            }
-            chains[used.id()] = null;
-        }
-        return Optional.of(used);
-    }
+    Optional<Used> pollUsed();
 
     /** Takes the next buffer that the device has returned; fails if there is none. */
-    public Used takeUsed() {
+    default Used takeUsed() {
         return pollUsed().orElseThrow(() -> new AssertionError("the device has returned no buffer"));
     }
+
+    /** Says whether the driver wants interrupts; for a driver without {@code VIRTIO_F_EVENT_IDX}. */
+    void setInterruptsWanted(boolean wanted);
+
+    /**
+     * Asks for an interrupt when the device returns a certain buffer, by {@code VIRTIO_F_EVENT_IDX}.
+     *
+     * @param count how many are returned before it, from the queue's beginning, where each has one descriptor
+     */
+    void wantInterruptAt(int count);
+
+    /**
+     * Tells whether the device must be notified of what was made available since the last question.
+     *
+     * @param eventIndex whether {@code VIRTIO_F_EVENT_IDX} was negotiated
+     */
+    boolean mustNotify(boolean eventIndex);
 }

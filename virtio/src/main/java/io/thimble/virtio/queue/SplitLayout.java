@@ -10,7 +10,6 @@ package io.thimble.virtio.queue;
  * }</pre>
  */
 final class SplitLayout {
-    static final int SIZEOF_DESC = 16;
     static final int OFFSETOF_DESC_LEN = 8;
     static final int OFFSETOF_DESC_FLAGS = 12;
 
@@ -24,7 +23,7 @@ final class SplitLayout {
     private SplitLayout() {}
 
     static long descriptorBytes(int size) {
-        return (long) size * SIZEOF_DESC;
+        return (long) size * RingChecks.SIZEOF_DESC;
     }
 
     /** The available ring with {@code used_event}. */

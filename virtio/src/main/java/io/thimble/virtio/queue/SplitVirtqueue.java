@@ -62,24 +62,20 @@ public final class SplitVirtqueue implements Virtqueue {
         if (size < 1 || size > MAX_SIZE || Integer.bitCount(size) != 1) {
             throw new VirtqueueException("a queue size of " + size);
         }
-        checkArea(
+        RingChecks.area(
+                memory,
                 "descriptor table",
                 descriptors,
                 SplitLayout.descriptorBytes(size),
                 VirtioRingConstants.VRING_DESC_ALIGN_SIZE);
-        checkArea("available ring", driver, SplitLayout.driverBytes(size), VirtioRingConstants.VRING_AVAIL_ALIGN_SIZE);
-        checkArea("used ring", device, SplitLayout.deviceBytes(size), VirtioRingConstants.VRING_USED_ALIGN_SIZE);
-    }
-
-    private void checkArea(String name, long address, long bytes, int alignment) {
-        if ((address & (alignment - 1)) != 0) {
-            throw new VirtqueueException(
-                    "the " + name + " is at 0x" + Long.toHexString(address) + ", which is no multiple of " + alignment);
-        }
-        if (!memory.contains(address, bytes)) {
-            throw new VirtqueueException("the " + name + " is outside guest memory: 0x" + Long.toHexString(address)
-                    + ", " + bytes + " bytes");
-        }
+        RingChecks.area(
+                memory,
+                "available ring",
+                driver,
+                SplitLayout.driverBytes(size),
+                VirtioRingConstants.VRING_AVAIL_ALIGN_SIZE);
+        RingChecks.area(
+                memory, "used ring", device, SplitLayout.deviceBytes(size), VirtioRingConstants.VRING_USED_ALIGN_SIZE);
     }
 
     @Override
@@ -132,7 +128,7 @@ public final class SplitVirtqueue implements Virtqueue {
             if (next >= tableSize) {
                 throw new VirtqueueException("descriptor " + next + " in a table of " + tableSize);
             }
-            long at = table + (long) next * SplitLayout.SIZEOF_DESC;
+            long at = table + (long) next * RingChecks.SIZEOF_DESC;
             long address = memory.getLong(at);
             int length = memory.getInt(at + SplitLayout.OFFSETOF_DESC_LEN);
             int flagsAndNext = memory.getInt(at + SplitLayout.OFFSETOF_DESC_FLAGS);
@@ -158,22 +154,11 @@ public final class SplitVirtqueue implements Virtqueue {
 
     /** Section 2.7.5.3: the table is a chain of its own; the descriptor that leads to it ends the chain it stands in. */
     private void followIndirect(DescriptorChain chain, long table, int length, int flags) {
-        if (!indirect) {
-            throw new VirtqueueException("an indirect descriptor without VIRTIO_F_INDIRECT_DESC");
-        }
         if ((flags & VirtioRingConstants.VRING_DESC_F_NEXT) != 0) {
             throw new VirtqueueException("an indirect descriptor with VIRTQ_DESC_F_NEXT");
         }
-        long bytes = Integer.toUnsignedLong(length);
-        if (bytes == 0 || bytes % SplitLayout.SIZEOF_DESC != 0) {
-            throw new VirtqueueException("an indirect table of " + bytes + " bytes");
-        }
-        if (!memory.contains(table, bytes)) {
-            throw new VirtqueueException(
-                    "an indirect table outside guest memory: 0x" + Long.toHexString(table) + ", " + bytes + " bytes");
-        }
-        // No chain is longer than the queue, so what lies behind cannot be reached.
-        int entries = (int) Math.min(bytes / SplitLayout.SIZEOF_DESC, 1 << 16);
+        // No chain is longer than the queue, so what lies far behind cannot be reached.
+        int entries = RingChecks.indirectTable(memory, indirect, table, length);
         walk(chain, table, entries, 0, false);
     }
 

@@ -60,7 +60,7 @@ public interface Virtqueue {
     boolean hasAvailable();
 
     /**
-     * Tells whether the driver wants an interrupt for what was returned since the last question (section 2.7.7.2); one
+     * Tells whether the driver wants an interrupt for what was returned since the last question (sections 2.7.7.2 and 2.8.10); one
      * question covers all {@link #addUsed} before it.
      */
     boolean needsInterrupt();
@@ -72,9 +72,9 @@ public interface Virtqueue {
      */
     boolean enableNotifications();
 
-    /** Tells the driver that it need not notify (a hint, section 2.7.10). */
+    /** Tells the driver that it need not notify (a hint: sections 2.7.10 and 2.8.10). */
     void disableNotifications();
 
-    /** Returns what is needed to build this queue again. */
+    /** Returns what is needed to build this queue again; while nothing is staged that was not published. */
     VirtqueueState state();
 }

@@ -1,6 +1,7 @@
 package io.thimble.virtio.transport;
 
 import io.thimble.linux.abi.EventpollConstants;
+import io.thimble.linux.abi.VirtioConfigConstants;
 import io.thimble.linux.abi.VirtioMmioConstants;
 import io.thimble.linux.abi.VirtioRingConstants;
 import io.thimble.memory.GuestMemory;
@@ -9,6 +10,7 @@ import io.thimble.virtio.device.Activation;
 import io.thimble.virtio.device.DeviceInterrupt;
 import io.thimble.virtio.device.DeviceLoop;
 import io.thimble.virtio.device.VirtioDevice;
+import io.thimble.virtio.queue.PackedVirtqueue;
 import io.thimble.virtio.queue.SplitVirtqueue;
 import io.thimble.virtio.queue.Virtqueue;
 import io.thimble.virtio.queue.VirtqueueException;
@@ -55,8 +57,9 @@ final class Session implements DeviceInterrupt {
 
     void start(List<Optional<VirtqueueState>> ready) {
         try {
-            for (Optional<VirtqueueState> state : ready) {
-                queues.add(state.map(this::queue));
+            for (int i = 0; i < ready.size(); i++) {
+                int most = device.maxQueueSize(i);
+                queues.add(ready.get(i).map(state -> queue(state, most)));
             }
             activated = true;
             device.activate(new Activation(memory, queues, features, this, loop, this::fail));
@@ -72,12 +75,15 @@ final class Session implements DeviceInterrupt {
         }
     }
 
-    private Virtqueue queue(VirtqueueState state) {
-        return new SplitVirtqueue(
-                memory,
-                state,
-                has(VirtioRingConstants.VIRTIO_RING_F_EVENT_IDX),
-                has(VirtioRingConstants.VIRTIO_RING_F_INDIRECT_DESC));
+    private Virtqueue queue(VirtqueueState state, int most) {
+        if (state.size() > most) {
+            throw new VirtqueueException("a queue of " + state.size() + " descriptors where " + most + " are the most");
+        }
+        boolean eventIndex = has(VirtioRingConstants.VIRTIO_RING_F_EVENT_IDX);
+        boolean indirect = has(VirtioRingConstants.VIRTIO_RING_F_INDIRECT_DESC);
+        return has(VirtioConfigConstants.VIRTIO_F_RING_PACKED)
+                ? new PackedVirtqueue(memory, state, eventIndex, indirect)
+                : new SplitVirtqueue(memory, state, eventIndex, indirect);
     }
 
     private boolean has(int bit) {

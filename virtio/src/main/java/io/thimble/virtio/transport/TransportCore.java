@@ -31,6 +31,7 @@ public final class TransportCore {
     private static final int FEATURES_OK = VirtioConfigConstants.VIRTIO_CONFIG_S_FEATURES_OK;
     private static final int DRIVER_OK = VirtioConfigConstants.VIRTIO_CONFIG_S_DRIVER_OK;
     private static final long VERSION_1 = 1L << VirtioConfigConstants.VIRTIO_F_VERSION_1;
+    private static final long RING_PACKED = 1L << VirtioConfigConstants.VIRTIO_F_RING_PACKED;
     private static final long QUEUE_FEATURES = (1L << VirtioRingConstants.VIRTIO_RING_F_INDIRECT_DESC)
             | (1L << VirtioRingConstants.VIRTIO_RING_F_EVENT_IDX);
 
@@ -39,6 +40,7 @@ public final class TransportCore {
     private final DeviceLoop loop;
     private final InterruptTrigger trigger;
     private final DeviceListener listener;
+    private final boolean packed;
     private final EventFd[] notifiers;
     private final InterruptStatus interruptStatus;
 
@@ -56,18 +58,21 @@ public final class TransportCore {
      * @param memory of the guest
      * @param loop on which the device runs
      * @param trigger raises the device's interrupt
+     * @param packed whether the driver may choose packed virtqueues ({@code VIRTIO_F_RING_PACKED}, section 2.8)
      */
     public TransportCore(
             VirtioDevice device,
             GuestMemory memory,
             DeviceLoop loop,
             InterruptTrigger trigger,
-            DeviceListener listener) {
+            DeviceListener listener,
+            boolean packed) {
         this.device = device;
         this.memory = memory;
         this.loop = loop;
         this.trigger = trigger;
         this.listener = listener;
+        this.packed = packed;
         int count = device.queueCount();
         this.queues = new QueueSetup[count];
         this.notifiers = new EventFd[count];
@@ -107,7 +112,7 @@ public final class TransportCore {
 
     /** Returns all features that are offered. */
     long offeredFeatures() {
-        return device.features() | QUEUE_FEATURES | VERSION_1;
+        return device.features() | QUEUE_FEATURES | VERSION_1 | (packed ? RING_PACKED : 0);
     }
 
     /** Takes half of the driver's features; ignored once FEATURES_OK is set. */
@@ -161,8 +166,12 @@ public final class TransportCore {
         for (QueueSetup queue : queues) {
             ready.add(
                     queue.ready
-                            ? Optional.of(new VirtqueueState(
-                                    queue.size, queue.descriptors, queue.driver, queue.device, 0, 0, 0))
+                            ? Optional.of(VirtqueueState.ofNew(
+                                    queue.size,
+                                    queue.descriptors,
+                                    queue.driver,
+                                    queue.device,
+                                    (driverFeatures & RING_PACKED) != 0))
                             : Optional.empty());
         }
         return ready;

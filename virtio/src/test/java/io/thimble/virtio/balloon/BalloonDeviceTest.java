@@ -38,7 +38,7 @@ class BalloonDeviceTest {
     private final MockMemory places = new MockMemory(memory);
     private final BalloonDevice device = new BalloonDevice(true);
     private final MmioTransport transport =
-            new MmioTransport(new TransportCore(device, memory, loop, () -> {}, DeviceListener.none()));
+            new MmioTransport(new TransportCore(device, memory, loop, () -> {}, DeviceListener.none(), true));
     private final MockMmioDriver driver = new MockMmioDriver(
             new MockMmioDriver.Registers() {
                 @Override

@@ -50,7 +50,7 @@ final class BlockDriver implements AutoCloseable {
             }
         };
         device = new BlockDevice("disk0", DiskImage.open(path, readOnly, direct, 0), options, listener);
-        core = new TransportCore(device, places.memory(), loop, () -> {}, listener);
+        core = new TransportCore(device, places.memory(), loop, () -> {}, listener, true);
         MmioTransport transport = new MmioTransport(core);
         driver = new MockMmioDriver(
                 new MockMmioDriver.Registers() {

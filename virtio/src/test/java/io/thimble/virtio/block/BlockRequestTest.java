@@ -9,8 +9,8 @@ import io.thimble.virtio.queue.SplitVirtqueue;
 import io.thimble.virtio.queue.VirtqueueException;
 import io.thimble.virtio.queue.VirtqueueState;
 import io.thimble.virtio.testing.MockMemory;
-import io.thimble.virtio.testing.MockQueue;
 import io.thimble.virtio.testing.MockQueue.Piece;
+import io.thimble.virtio.testing.MockSplitQueue;
 import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,7 +24,7 @@ class BlockRequestTest {
     private static final long CAPACITY = 1000;
 
     private final MockMemory places = new MockMemory(1 << 20);
-    private final MockQueue queue = new MockQueue(places, 16);
+    private final MockSplitQueue queue = new MockSplitQueue(places, 16);
     private final BlockRequest request = new BlockRequest();
 
     private BlockRequest parse(boolean readOnly, int blockSize, Piece... pieces) {

@@ -113,7 +113,7 @@ class ConsoleDeviceTest {
         fixture.loop.post(new Runnable() {
             @Override
             public void run() {
-                if (fixture.driver.queue(OUT).usedIndex() == 0 && others.get() < 10_000) {
+                if (!fixture.driver.queue(OUT).hasUsed() && others.get() < 10_000) {
                     others.incrementAndGet();
                     fixture.loop.post(this);
                 }

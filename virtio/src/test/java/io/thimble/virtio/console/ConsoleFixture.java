@@ -77,17 +77,23 @@ final class ConsoleFixture implements AutoCloseable {
 
     ConsoleFixture(ConsolePort... ports) {
         device = new ConsoleDevice("console", List.of(ports));
-        core = new TransportCore(device, places.memory(), loop, () -> {}, new DeviceListener() {
-            @Override
-            public void needsReset(String name, String reason) {
-                faults.add(reason);
-            }
+        core = new TransportCore(
+                device,
+                places.memory(),
+                loop,
+                () -> {},
+                new DeviceListener() {
+                    @Override
+                    public void needsReset(String name, String reason) {
+                        faults.add(reason);
+                    }
 
-            @Override
-            public void hostFailure(String name, String message) {
-                throw new AssertionError(message);
-            }
-        });
+                    @Override
+                    public void hostFailure(String name, String message) {
+                        throw new AssertionError(message);
+                    }
+                },
+                true);
         transport = new MmioTransport(core);
         driver = new MockMmioDriver(
                 new MockMmioDriver.Registers() {

@@ -10,8 +10,8 @@ import io.thimble.virtio.queue.SplitVirtqueue;
 import io.thimble.virtio.queue.VirtqueueException;
 import io.thimble.virtio.queue.VirtqueueState;
 import io.thimble.virtio.testing.MockMemory;
-import io.thimble.virtio.testing.MockQueue;
 import io.thimble.virtio.testing.MockQueue.Piece;
+import io.thimble.virtio.testing.MockSplitQueue;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -60,7 +60,7 @@ class BlockRequestFuzzTest {
 
     private static @Nullable DescriptorChain chain(byte[] readable, int cut, int writable) {
         MockMemory places = new MockMemory(REUSED);
-        MockQueue queue = new MockQueue(places, 4);
+        MockSplitQueue queue = new MockSplitQueue(places, 4);
         List<Piece> pieces = new ArrayList<>();
         int first = Math.min(cut, readable.length);
         if (first > 0) {

@@ -54,8 +54,8 @@ class NetDeviceTest {
     }
 
     private MockMmioDriver connect() {
-        MmioTransport transport =
-                new MmioTransport(new TransportCore(device, places.memory(), loop, () -> {}, DeviceListener.none()));
+        MmioTransport transport = new MmioTransport(
+                new TransportCore(device, places.memory(), loop, () -> {}, DeviceListener.none(), true));
         return new MockMmioDriver(
                 new MockMmioDriver.Registers() {
                     @Override

@@ -9,9 +9,12 @@ import io.thimble.linux.abi.VirtioMmioConstants;
 import io.thimble.linux.abi.VirtioRingConstants;
 import io.thimble.virtio.DeviceBench;
 import io.thimble.virtio.ManualLoop;
+import io.thimble.virtio.device.DeviceListener;
 import io.thimble.virtio.testing.MockMemory;
 import io.thimble.virtio.testing.MockMmioDriver;
+import io.thimble.virtio.testing.MockPackedQueue;
 import io.thimble.virtio.testing.MockQueue.Piece;
+import io.thimble.virtio.testing.MockSplitQueue;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,6 +31,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 @Timeout(60)
 class MmioTransportTest {
     private static final long VERSION_1 = 1L << VirtioConfigConstants.VIRTIO_F_VERSION_1;
+    private static final long RING_PACKED = 1L << VirtioConfigConstants.VIRTIO_F_RING_PACKED;
     private static final int NEEDS_RESET = VirtioConfigConstants.VIRTIO_CONFIG_S_NEEDS_RESET;
     private static final int DRIVER_OK = VirtioConfigConstants.VIRTIO_CONFIG_S_DRIVER_OK;
     private static final int FEATURES_OK = VirtioConfigConstants.VIRTIO_CONFIG_S_FEATURES_OK;
@@ -44,6 +48,10 @@ class MmioTransportTest {
     @AfterEach
     void close() {
         bench.close();
+    }
+
+    private MockSplitQueue splitQueue() {
+        return (MockSplitQueue) driver.queue(0);
     }
 
     private void startAndEcho(String text) {
@@ -70,7 +78,8 @@ class MmioTransportTest {
                 .isEqualTo(EchoDevice.FEATURE
                         | VERSION_1
                         | (1L << VirtioRingConstants.VIRTIO_RING_F_EVENT_IDX)
-                        | (1L << VirtioRingConstants.VIRTIO_RING_F_INDIRECT_DESC));
+                        | (1L << VirtioRingConstants.VIRTIO_RING_F_INDIRECT_DESC)
+                        | RING_PACKED);
         startAndEcho("hello");
         assertThat(bench.interrupts()).isEqualTo(1);
         assertThat(driver.takeInterrupts()).isEqualTo(VirtioMmioConstants.VIRTIO_MMIO_INT_VRING);
@@ -122,8 +131,8 @@ class MmioTransportTest {
     void a_driver_that_breaks_the_ring_gets_needs_reset_and_can_start_again(int way) {
         driver.start(0, 8);
         switch (way) {
-            case 0 -> driver.queue(0).makeAvailable(8);
-            case 1 -> driver.queue(0).setAvailableIndex(9);
+            case 0 -> splitQueue().makeAvailable(8);
+            case 1 -> splitQueue().setAvailableIndex(9);
             default -> driver.queue(0).add(new Piece(-1, 1, true));
         }
         driver.notifyQueue(0);
@@ -261,15 +270,48 @@ class MmioTransportTest {
             driver.queue(0).add(Piece.writable(places.allocate(1, 1), 1));
         }
         driver.notifyQueue(0);
-        loop.post(() -> order.add("another task, with " + driver.queue(0).usedIndex() + " served"));
+        loop.post(() -> order.add("another task, with " + splitQueue().usedIndex() + " served"));
         loop.run();
         assertThat(order).containsExactly("another task, with 1 served");
-        assertThat(driver.queue(0).usedIndex()).isEqualTo(3);
+        assertThat(splitQueue().usedIndex()).isEqualTo(3);
     }
 
     @Test
-    void another_transport_goes_on_from_a_state() {
-        startAndEcho("before");
+    void packed_queues_are_used_where_the_driver_takes_them_and_offered_only_if_they_may_be() {
+        driver.start(RING_PACKED, 7);
+        for (int i = 0; i < 20; i++) {
+            echo(driver, "of no power of 2 in size " + i);
+        }
+        assertThat(driver.queue(0)).isInstanceOf(MockPackedQueue.class);
+        startAndEcho("the next driver does not");
+        assertThat(driver.queue(0)).isInstanceOf(MockSplitQueue.class);
+        assertThat(reports).isEmpty();
+
+        TransportCore without =
+                new TransportCore(new EchoDevice(), places.memory(), loop, () -> {}, DeviceListener.none(), false);
+        assertThat(without.offeredFeatures() & RING_PACKED).isZero();
+        without.setDriverFeatures(1, (int) ((VERSION_1 | RING_PACKED) >>> 32));
+        without.setStatus(FEATURES_OK);
+        assertThat(without.status() & FEATURES_OK).isZero();
+        assertThat(without.close(Duration.ZERO)).isTrue();
+    }
+
+    @Test
+    void a_queue_larger_than_the_device_says_is_refused() {
+        driver.reset();
+        assertThat(driver.negotiate(VERSION_1)).isTrue();
+        driver.setUpQueue(0, 32);
+        driver.setStatus(DRIVER_OK);
+        loop.run();
+        assertThat(driver.status() & NEEDS_RESET).isNotZero();
+        assertThat(reports).hasSize(1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void another_transport_goes_on_from_a_state(boolean packed) {
+        driver.start(packed ? RING_PACKED : 0, 8);
+        echo(driver, "before");
         driver.write(VirtioMmioConstants.VIRTIO_MMIO_QUEUE_SEL, 5);
         driver.queue(0).add(Piece.readable(places.allocate(new byte[4]), 4), Piece.writable(places.allocate(4, 1), 4));
         core.pause(() -> {});

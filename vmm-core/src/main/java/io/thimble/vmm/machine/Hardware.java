@@ -141,8 +141,14 @@ final class Hardware {
         KernelLoad load = KernelLoad.begin(config, plan, devicePlan, memory, topology);
         try {
             createVcpus(openKvm, newVm, topology);
-            VirtioBoard newDevices =
-                    new VirtioBoard(newVm, devicePlan.devices(), devicePlan.places(), memory, loop, reports);
+            VirtioBoard newDevices = new VirtioBoard(
+                    newVm,
+                    devicePlan.devices(),
+                    devicePlan.places(),
+                    memory,
+                    loop,
+                    reports,
+                    config.devices().packedRings());
             devices = newDevices;
             balloon = devicePlan
                     .balloon()

@@ -27,6 +27,7 @@ import java.util.concurrent.CountDownLatch;
  */
 final class VirtioBoard {
     private final EventLoop loop;
+    private final boolean packed;
     private final List<TransportCore> cores = new ArrayList<>();
     private final List<EventFd> interrupts = new ArrayList<>();
     private final Bus mmio;
@@ -38,6 +39,7 @@ final class VirtioBoard {
      *
      * @param places of the devices, in their order
      * @param loop on which all of them run
+     * @param packed whether drivers may choose packed virtqueues
      */
     VirtioBoard(
             KvmVm vm,
@@ -45,8 +47,10 @@ final class VirtioBoard {
             List<VirtioMmioDevice> places,
             GuestMemory memory,
             EventLoop loop,
-            DeviceListener listener) {
+            DeviceListener listener,
+            boolean packed) {
         this.loop = loop;
+        this.packed = packed;
         Bus.Builder bus = Bus.mmio();
         try {
             for (int i = 0; i < devices.size(); i++) {
@@ -68,7 +72,7 @@ final class VirtioBoard {
             KvmVm vm, VirtioDevice device, VirtioMmioDevice place, GuestMemory memory, DeviceListener listener) {
         EventFd interrupt = new EventFd(device.name() + " interrupt");
         interrupts.add(interrupt);
-        TransportCore core = new TransportCore(device, memory, loop, interrupt::signal, listener);
+        TransportCore core = new TransportCore(device, memory, loop, interrupt::signal, listener, packed);
         cores.add(core);
         vm.addIrqfd(interrupt, place.gsi());
         for (int queue = 0; queue < core.queueCount(); queue++) {
