@@ -1,11 +1,10 @@
 package io.thimble.cli;
 
+import io.thimble.linux.Terminal.WindowSize;
 import io.thimble.vmm.ExecBuilder;
 import io.thimble.vmm.GuestException;
 import io.thimble.vmm.GuestProcess;
 import io.thimble.vmm.MicroVm;
-import java.io.FileDescriptor;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -20,25 +19,26 @@ final class CopyingRun {
 
     private final MicroVm vm;
     private final RunOptions options;
+    private final Streams streams;
     private volatile @Nullable GuestProcess process;
 
-    CopyingRun(MicroVm vm, RunOptions options) {
+    CopyingRun(MicroVm vm, RunOptions options, Streams streams) {
         this.vm = vm;
         this.options = options;
+        this.streams = streams;
     }
 
     /**
      * Does it all; the guest still runs afterwards.
      *
-     * @param size of the terminal that the command gets; empty for pipes
      * @return the command's exit status, or the launcher's
      */
-    int run(Optional<int[]> size, InputStream stdin, OutputStream stdout) throws InterruptedException {
+    int run(InputStream stdin, OutputStream stdout) throws InterruptedException {
         try {
             for (Copy copy : options.copyIn) {
                 vm.copyIn(copy.host(), copy.guest());
             }
-            int status = runCommand(size, stdin, stdout);
+            int status = runCommand(stdin, stdout);
             for (Copy copy : options.copyOut) {
                 vm.copyOut(copy.guest(), copy.host());
             }
@@ -56,13 +56,14 @@ final class CopyingRun {
         }
     }
 
-    private int runCommand(Optional<int[]> size, InputStream stdin, OutputStream stdout)
-            throws IOException, InterruptedException {
+    private int runCommand(InputStream stdin, OutputStream stdout) throws IOException, InterruptedException {
         ExecBuilder program = vm.program((options.command.isEmpty() ? SHELL : options.command).toArray(new String[0]));
-        size.ifPresent(s -> program.terminal(s[0], s[1]));
-        String terminalType = System.getenv("TERM");
-        if (size.isPresent() && terminalType != null) {
-            program.environment("TERM", terminalType);
+        if (streams.interactive()) {
+            Optional<WindowSize> size = streams.windowSize();
+            program.terminal(
+                    size.map(WindowSize::rows).orElse(0),
+                    size.map(WindowSize::columns).orElse(0));
+            streams.terminalType().ifPresent(type -> program.environment("TERM", type));
         }
         options.environment.forEach(program::environment);
         if (options.directory != null) {
@@ -74,7 +75,7 @@ final class CopyingRun {
             Thread error = Thread.ofPlatform()
                     .daemon(true)
                     .name("thimble-stderr")
-                    .start(() -> move(started.stderr(), new FileOutputStream(FileDescriptor.err)));
+                    .start(() -> move(started.stderr(), streams.err()));
             move(started.stdout(), stdout);
             error.join();
             return started.waitFor();

@@ -15,7 +15,7 @@ import java.util.regex.Pattern;
 final class DiskOption {
     private static final String OPTION = "--disk";
     /** A comma in a path is written twice. */
-    private static final Pattern SEPARATOR = Pattern.compile("(?<!,),(?!,)");
+    static final Pattern SEPARATOR = Pattern.compile("(?<!,),(?!,)");
 
     private static final Pattern COUNT = Pattern.compile("(\\d{1,12})([KM])?");
     private static final List<String> NAMES =

@@ -22,10 +22,20 @@ public final class Main {
         System.exit(statusOf(List.of(arguments)));
     }
 
-    /** Runs the command; whatever goes wrong is said in one line. */
+    /** What the launcher does, to its exit status. */
+    @FunctionalInterface
+    interface Task {
+        int run() throws InterruptedException;
+    }
+
     static int statusOf(List<String> arguments) {
+        return statusOf(() -> dispatch(arguments));
+    }
+
+    /** Runs the task; whatever goes wrong is said in one line. */
+    static int statusOf(Task task) {
         try {
-            return dispatch(arguments);
+            return task.run();
         } catch (UsageException e) {
             say(e.getMessage() + "; see ./thimble --help");
             return ExitStatus.USAGE;
@@ -63,7 +73,7 @@ public final class Main {
         }
         List<String> rest = arguments.subList(1, arguments.size());
         return switch (arguments.getFirst()) {
-            case "run" -> run(RunParser.parse(rest));
+            case "run" -> run(RunParser.parse(rest), new ProcessStreams());
             case "doctor" -> doctor(rest);
             case "help", "--help", "-h" -> print(Help.all());
             case "version", "--version" -> print(Help.version());
@@ -73,17 +83,31 @@ public final class Main {
         };
     }
 
-    private static int run(RunOptions options) throws InterruptedException {
+    /** Runs {@code thimble run}. */
+    static int run(RunOptions options, Streams streams) throws InterruptedException {
         if (options.help) {
             return print(Help.all());
         }
         if (options.talk == Talk.VERBOSE) {
             StderrLogging.enable();
         }
+        if (options.nested) {
+            return new NestedRun(options, streams).run();
+        }
         if (options.kernel == null) {
             WarmUp.begin();
+        } else {
+            Suitability.warn(options);
         }
-        return new RunCommand(options).run();
+        try {
+            return new RunCommand(options, streams).run();
+        } catch (MicroVmException e) {
+            if (e.problem() != MicroVmException.Problem.KVM) {
+                throw e;
+            }
+            say(e.getMessage() + Suitability.REMEDY);
+            return ExitStatus.KVM;
+        }
     }
 
     private static int doctor(List<String> rest) {

@@ -1,8 +1,6 @@
 package io.thimble.cli;
 
 import io.thimble.cli.RunOptions.Talk;
-import io.thimble.linux.LinuxException;
-import io.thimble.linux.Terminal;
 import io.thimble.linux.Terminal.WindowSize;
 import io.thimble.vmm.Balloon;
 import io.thimble.vmm.ConsoleMode;
@@ -11,9 +9,6 @@ import io.thimble.vmm.ExitReport;
 import io.thimble.vmm.GuestKernel;
 import io.thimble.vmm.MicroVm;
 import io.thimble.vmm.MicroVmBuilder;
-import java.io.FileDescriptor;
-import java.io.FileInputStream;
-import java.io.FileOutputStream;
 import java.io.InputStream;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -22,17 +17,15 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * {@code thimble run}: one VM on this process's standard streams.
+ * {@code thimble run}: one VM on the user's streams.
  *
- * <p>If standard input and output are terminals, the guest's console is one as well, and this one is in raw mode until the
- * end, whatever that is: the normal end and signals are covered by a shutdown hook. Otherwise bytes pass as they are.
+ * <p>If they are a terminal, the guest's console is one as well, and this one is in raw mode until the end, whatever that is:
+ * the normal end and signals are covered by a shutdown hook. Otherwise bytes pass as they are.
  */
 final class RunCommand {
     /** What a shell tells of a program that a closed pipe ended: 128 + SIGPIPE. */
     private static final int BROKEN_PIPE = 141;
 
-    private static final int STDIN = 0;
-    private static final int STDOUT = 1;
     private static final Duration WINDOW_POLL = Duration.ofMillis(250);
     private static final Duration LAST_MOMENT = Duration.ofSeconds(3);
 
@@ -45,18 +38,21 @@ final class RunCommand {
     }
 
     private final RunOptions options;
+    private final Streams streams;
     private final boolean interactive;
     private final ConsoleOutput output;
     private volatile @Nullable MicroVm vm;
-    private volatile @Nullable Terminal terminal;
+    private volatile boolean raw;
     private volatile boolean outputBroken;
     private volatile boolean shuttingDown;
     private long startCalled;
 
-    RunCommand(RunOptions options) {
+    /** Prepares what {@code options} ask for. */
+    RunCommand(RunOptions options, Streams streams) {
         this.options = options;
-        this.interactive = Terminal.isTerminal(STDIN) && Terminal.isTerminal(STDOUT);
-        this.output = new ConsoleOutput(new FileOutputStream(FileDescriptor.out), this::outputBroke);
+        this.streams = streams;
+        this.interactive = streams.interactive();
+        this.output = new ConsoleOutput(streams.out(), this::outputBroke);
     }
 
     /** Runs the VM and returns the exit status. */
@@ -70,23 +66,19 @@ final class RunCommand {
         startCalled = System.nanoTime();
         start(newVm);
         if (interactive) {
-            terminal = Terminal.makeRaw(STDIN);
+            streams.makeRaw();
+            raw = true;
         }
         if (options.copies()) {
             return runWithCopies(newVm);
         }
         ExitReport report = interactive ? awaitWithWindow(newVm, newVm::setWindowSize) : newVm.await();
-        restoreTerminal();
+        streams.restore();
         return finish(newVm, report);
     }
 
     private int runWithCopies(MicroVm newVm) throws InterruptedException {
-        CopyingRun copying = new CopyingRun(newVm, options);
-        Optional<int[]> size = interactive
-                ? Optional.of(Terminal.windowSize(STDOUT)
-                        .map(s -> new int[] {s.rows(), s.columns()})
-                        .orElse(new int[2]))
-                : Optional.empty();
+        CopyingRun copying = new CopyingRun(newVm, options, streams);
         if (interactive) {
             Thread.ofPlatform().daemon(true).name("thimble-window").start(() -> {
                 try {
@@ -96,8 +88,8 @@ final class RunCommand {
                 }
             });
         }
-        int status = copying.run(size, input(), output);
-        restoreTerminal();
+        int status = copying.run(input(), output);
+        streams.restore();
         ExitReport report = newVm.stop(STOP);
         int ended = finish(newVm, report);
         return report.reason() == ExitReason.POWER_OFF && !outputBroken ? status : ended;
@@ -126,7 +118,7 @@ final class RunCommand {
                 .prefault(options.prefault)
                 .packedRings(options.packedRings)
                 .consoleKind(options.console);
-        streams(builder);
+        plug(builder);
         if (options.name != null) {
             builder.name(options.name);
         }
@@ -165,31 +157,28 @@ final class RunCommand {
     }
 
     /** The guest's agent brings the command's streams apart; a guest without one has the console. */
-    private void streams(MicroVmBuilder builder) {
+    private void plug(MicroVmBuilder builder) {
         if (!options.hasAgent()) {
             builder.console(output).consoleInput(input());
             return;
         }
         if (options.talk == Talk.VERBOSE) {
-            builder.console(new FileOutputStream(FileDescriptor.err));
+            builder.console(streams.err());
         }
         if (options.copies()) {
             builder.idle();
             return;
         }
         builder.stdout(output)
-                .stderr(new FileOutputStream(FileDescriptor.err))
+                .stderr(streams.err())
                 .stdin(input())
                 .consoleMode(interactive ? ConsoleMode.TERMINAL : ConsoleMode.STREAM);
     }
 
     private MicroVmBuilder guest(MicroVmBuilder builder) {
         if (interactive) {
-            String terminalType = System.getenv("TERM");
-            if (terminalType != null) {
-                builder.environment("TERM", terminalType);
-            }
-            Terminal.windowSize(STDOUT).ifPresent(size -> builder.windowSize(size.rows(), size.columns()));
+            streams.terminalType().ifPresent(type -> builder.environment("TERM", type));
+            streams.windowSize().ifPresent(size -> builder.windowSize(size.rows(), size.columns()));
         }
         options.environment.forEach(builder::environment);
         if (options.hostname != null) {
@@ -210,7 +199,7 @@ final class RunCommand {
     }
 
     private InputStream input() {
-        InputStream keys = new FileInputStream(FileDescriptor.in);
+        InputStream keys = streams.in();
         return interactive ? new EscapeInput(keys, this::kill) : keys;
     }
 
@@ -227,14 +216,14 @@ final class RunCommand {
     }
 
     /** Waits for the end; meanwhile tells the guest when the terminal's window has changed. */
-    private static ExitReport awaitWithWindow(MicroVm running, WindowListener listener) throws InterruptedException {
-        Optional<WindowSize> known = Terminal.windowSize(STDOUT);
+    private ExitReport awaitWithWindow(MicroVm running, WindowListener listener) throws InterruptedException {
+        Optional<WindowSize> known = streams.windowSize();
         while (true) {
             Optional<ExitReport> report = running.await(WINDOW_POLL);
             if (report.isPresent()) {
                 return report.get();
             }
-            Optional<WindowSize> now = Terminal.windowSize(STDOUT);
+            Optional<WindowSize> now = streams.windowSize();
             if (!now.equals(known)) {
                 known = now;
                 now.ifPresent(size -> resize(listener, size));
@@ -273,25 +262,14 @@ final class RunCommand {
     private void atExit() {
         shuttingDown = true;
         kill();
-        restoreTerminal();
+        streams.restore();
         MicroVm ending = vm;
         try {
-            if (ending != null && terminal != null) {
+            if (ending != null && raw) {
                 Optional<ExitReport> _ = ending.await(LAST_MOMENT);
             }
         } catch (InterruptedException _) {
             Thread.currentThread().interrupt();
-        }
-    }
-
-    private void restoreTerminal() {
-        Terminal raw = terminal;
-        if (raw != null) {
-            try {
-                raw.restore();
-            } catch (LinuxException _) {
-                // It was hung up: there is nothing left to restore.
-            }
         }
     }
 }

@@ -21,6 +21,14 @@ final class RunOptions {
         VERBOSE
     }
 
+    /**
+     * An option as it was written.
+     *
+     * @param name with its dashes
+     * @param value null if it takes none
+     */
+    record Word(String name, @Nullable String value) {}
+
     int vcpus = 1;
     /** Bytes. */
     long memory = 256L << 20;
@@ -63,7 +71,11 @@ final class RunOptions {
     final List<Copy> copyOut = new ArrayList<>();
     boolean timeline;
     Talk talk = Talk.NORMAL;
+    boolean nested;
     boolean help;
+    /** The options as they were written, in their order. */
+    final List<Word> words = new ArrayList<>();
+
     List<String> command = List.of();
 
     /** Tells whether {@code --kernel} asks for libkrunfw's kernel, by the word or by the library's file. */

@@ -1,6 +1,7 @@
 package io.thimble.cli;
 
 import io.thimble.cli.RunOptions.Talk;
+import io.thimble.cli.RunOptions.Word;
 import io.thimble.vmm.ConsoleKind;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.Network;
@@ -41,6 +42,7 @@ final class RunParser {
             "--vsock",
             "--copy-in",
             "--copy-out",
+            "--nested",
             "--timeline",
             "--quiet",
             "--verbose",
@@ -77,6 +79,7 @@ final class RunParser {
             if (equals >= 0) {
                 throw new UsageException(name + " takes no value");
             }
+            options.words.add(new Word(name, null));
             return;
         }
         String value = equals >= 0 ? word.substring(equals + 1) : rest.peekFirst();
@@ -84,6 +87,7 @@ final class RunParser {
             throw new UsageException("run has no option " + name + Suggestion.among(name, NAMES)
                     + "; a command that begins with a dash follows --");
         }
+        options.words.add(new Word(name, value));
         if (equals < 0) {
             rest.removeFirst();
         }
@@ -97,6 +101,7 @@ final class RunParser {
             case "--no-acpi" -> options.acpi = false;
             case "--prefault" -> options.prefault = true;
             case "--balloon" -> options.balloon = true;
+            case "--nested" -> options.nested = true;
             case "--timeline" -> options.timeline = true;
             case "-q", "--quiet" -> options.talk = Talk.QUIET;
             case "-v", "--verbose" -> options.talk = Talk.VERBOSE;

@@ -25,6 +25,11 @@ public final class Doctor {
         return canRun(checks);
     }
 
+    /** Tells whether this host's KVM is of the kind that hardly runs a kernel without patches for it. */
+    public static boolean wantsPatchedKernel() {
+        return HostProbe.processor() == Processor.PVM;
+    }
+
     static boolean canRun(List<Check> checks) {
         return checks.stream().noneMatch(check -> check.verdict() == Verdict.MISSING);
     }
@@ -42,7 +47,10 @@ public final class Doctor {
                 text.append("         -> ").append(check.remedy()).append('\n');
             }
         }
-        return text.append(canRun(checks) ? "VMs can run here.\n" : "VMs cannot run here.\n")
+        return text.append(
+                        canRun(checks)
+                                ? "VMs can run here.\n"
+                                : "VMs cannot run here, but in an emulated host: ./thimble run --nested\n")
                 .toString();
     }
 
@@ -93,7 +101,8 @@ public final class Doctor {
                         "virtualization",
                         facts.processor().text,
                         "the bundled kernel runs well; other kernels run in an emulator, or not at all. On a host with"
-                                + " VMX or SVM, or with nested virtualization enabled, every kernel runs")
+                                + " VMX or SVM, or with nested virtualization enabled, every kernel runs; here ./thimble run"
+                                + " --nested runs it in an emulated host, slowly")
                 : Check.ok("virtualization", facts.processor().text);
     }
 

@@ -74,6 +74,15 @@ final class HostProbe {
                 number(read(CGROUP_LIMIT).strip()));
     }
 
+    /** Finds out what would run a VM; unknown if none can be made. */
+    static Processor processor() {
+        try (Kvm kvm = Kvm.open()) {
+            return processor(kvm);
+        } catch (KvmException _) {
+            return Processor.UNKNOWN;
+        }
+    }
+
     /** Makes a VM with one vCPU, which proves that it can be done, and finds out what would run it. */
     private static Processor processor(Kvm kvm) {
         try (KvmVm vm = kvm.createVm()) {

@@ -82,7 +82,7 @@ class DoctorTest {
         assertVerdict(host.judged(), "KVM", Verdict.MISSING, "add the user to group kvm");
         assertThat(Doctor.render(host.judged()))
                 .contains("KVM: /dev/kvm: EACCES\n")
-                .endsWith("VMs cannot run here.\n");
+                .endsWith("VMs cannot run here, but in an emulated host: ./thimble run --nested\n");
     }
 
     @Test

@@ -39,7 +39,9 @@ final class Launcher {
     }
 
     static ProcessBuilder command(String... arguments) {
-        List<String> words = new ArrayList<>(List.of(ROOT.resolve("thimble").toString()));
+        // Whoever runs the tests in the background may have had SIGINT ignored, which a child would inherit.
+        List<String> words = new ArrayList<>(
+                List.of("env", "--default-signal=INT", ROOT.resolve("thimble").toString()));
         words.addAll(List.of(arguments));
         return new ProcessBuilder(words);
     }
