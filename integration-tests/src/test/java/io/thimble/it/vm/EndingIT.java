@@ -66,9 +66,11 @@ class EndingIT {
     void a_kernel_that_hangs_is_killed_at_the_deadline_of_stop() throws Exception {
         // Without ACPI there is no pvpanic, and with panic=0 the kernel stays where it panicked, with all vCPUs
         // stopped.
-        String script = "echo here; echo c > /proc/sysrq-trigger";
+        String script = "echo here; read go; echo c > /proc/sysrq-trigger";
         try (MicroVm vm = linux(script).acpi(false).append("panic=0").vcpus(2).start()) {
+            // What is on its way when the kernel panics is lost.
             assertThat(console.awaitText("here\n", LinuxVm.LIMIT)).isTrue();
+            assertThat(vm.type(new byte[] {'\n'}, 0, 1)).isEqualTo(1);
             assertThat(vm.await(Duration.ofMillis(500))).isEmpty();
             assertThat(vm.state()).isEqualTo(VmState.RUNNING);
             ExitReport report = vm.stop(Duration.ofMillis(400));

@@ -35,7 +35,8 @@ public final class MockMemory {
     }
 
     /**
-     * Returns the address of a place that nobody has yet.
+     * Returns the address of a place that nobody has yet, cleared: a device may have written there, into a buffer that was longer
+     * than its place.
      *
      * @param length in bytes
      * @param alignment a power of 2
@@ -47,6 +48,7 @@ public final class MockMemory {
             throw new IllegalStateException("no " + length + " bytes left of " + end);
         }
         next = at + length;
+        memory.fill(at, length, (byte) 0);
         return at;
     }
 
