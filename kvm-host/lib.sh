@@ -12,7 +12,7 @@ readonly EX_USAGE=64 EX_UNAVAILABLE=69 EX_SOFTWARE=70
 readonly jdk_modules=java.base,java.compiler,java.instrument,java.logging,java.management,java.naming,java.sql,java.xml,jdk.attach,jdk.jcmd,jdk.jfr,jdk.management,jdk.net,jdk.unsupported,jdk.zipfs
 
 # Drivers that L1 loads before the template is taken, without what they depend on.
-readonly kernel_modules=(kvm-amd virtio_pci 9pnet_virtio 9p virtio_console virtio_scsi sd_mod)
+readonly kernel_modules=(kvm-amd virtio_pci 9pnet_virtio 9p virtio_console virtio_scsi sd_mod tun veth bridge loop)
 
 say() { echo "kvm-host: $*" >&2; }
 

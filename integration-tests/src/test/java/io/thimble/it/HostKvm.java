@@ -5,6 +5,7 @@ import io.thimble.kvm.KvmException;
 import io.thimble.kvm.KvmVcpu;
 import io.thimble.kvm.KvmVm;
 import io.thimble.kvm.MsrEntry;
+import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Assumptions;
 
@@ -56,6 +57,11 @@ public final class HostKvm {
     /** Tells whether the host's KVM is kvm-pvm; false if there is no KVM. */
     public static boolean isPvm() {
         return Probe.PVM;
+    }
+
+    /** Returns how long to wait for what takes less than {@code limit} on a busy machine: longer if the processor is emulated. */
+    public static Duration patience(Duration limit) {
+        return isEmulated() ? limit.multipliedBy(5) : limit;
     }
 
     /**

@@ -38,7 +38,7 @@ import org.junit.jupiter.api.io.TempDir;
 @RequiresKvm
 @Timeout(300)
 class ExecIT {
-    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(60));
     private static final long MUCH = HostKvm.isEmulated() ? 4L << 20 : 256L << 20;
     private static final int SEVERAL = HostKvm.isEmulated() ? 10 : 50;
     private static final int IN_TURN = HostKvm.isEmulated() ? 20 : 200;

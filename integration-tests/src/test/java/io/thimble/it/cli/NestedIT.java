@@ -11,9 +11,14 @@ import java.nio.file.Path;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
 /** {@code thimble run --nested}: needs what {@code kvm-host/setup} makes, and no KVM here. */
+@DisabledIfSystemProperty(
+        named = "thimble.it.emulated",
+        matches = "true",
+        disabledReason = "it needs a checkout and Maven, which the runner's L1 has not")
 class NestedIT {
     private static final int UNAVAILABLE = 111;
     private static final int DISK = 8 << 20;

@@ -12,11 +12,16 @@ import java.nio.file.Path;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 @RequiresKvm
+@DisabledIfSystemProperty(
+        named = "thimble.it.emulated",
+        matches = "true",
+        disabledReason = "it needs a checkout and Maven, which the runner's L1 has not")
 class RunIT {
     @TempDir
     Path folder;

@@ -7,10 +7,15 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 @RequiresKvm
+@DisabledIfSystemProperty(
+        named = "thimble.it.emulated",
+        matches = "true",
+        disabledReason = "it needs a checkout and Maven, which the runner's L1 has not")
 class TerminalIT {
     private static final String PROMPT = "# ";
 

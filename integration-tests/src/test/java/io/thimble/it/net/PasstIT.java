@@ -2,6 +2,7 @@ package io.thimble.it.net;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.NetNamespace;
@@ -25,7 +26,7 @@ import org.junit.jupiter.api.Timeout;
 @RequiresKvm
 @Timeout(180)
 class PasstIT {
-    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(60));
     private static final String GATEWAY = "198.51.100.1";
     private static final String OUTSIDE = "203.0.113.1";
     private static final String HOST = "198.51.100.2";

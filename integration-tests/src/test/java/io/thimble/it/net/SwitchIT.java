@@ -3,6 +3,7 @@ package io.thimble.it.net;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.GuestPrograms;
@@ -28,7 +29,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 @RequiresKvm
 @Timeout(300)
 class SwitchIT {
-    private static final Duration LIMIT = Duration.ofMinutes(2);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofMinutes(2));
 
     @TempDir
     static Path directory;

@@ -3,6 +3,7 @@ package io.thimble.it.net;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.Commands;
 import io.thimble.it.support.ConsoleText;
@@ -41,7 +42,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 @RequiresKvm
 @Timeout(180)
 class TapIT {
-    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(60));
     private static final String HOST = "192.0.2.1";
     private static final String GUEST = "192.0.2.2";
     private static final String HOST6 = "2001:db8::1";

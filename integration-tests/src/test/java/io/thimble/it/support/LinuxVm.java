@@ -2,6 +2,7 @@ package io.thimble.it.support;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.thimble.it.HostKvm;
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
 import io.thimble.vmm.MicroVm;
@@ -16,7 +17,7 @@ import java.util.ServiceLoader;
 /** Runs of the bundled Linux. */
 public final class LinuxVm {
     /** Longer than any boot takes, on a busy machine as well. */
-    public static final Duration LIMIT = Duration.ofSeconds(60);
+    public static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(60));
 
     private LinuxVm() {}
 

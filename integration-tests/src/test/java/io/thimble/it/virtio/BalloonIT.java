@@ -3,6 +3,7 @@ package io.thimble.it.virtio;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.vmm.Balloon;
@@ -27,7 +28,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 @RequiresKvm
 @Timeout(180)
 class BalloonIT {
-    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(60));
     private static final long MIB = 1 << 20;
 
     /** Fills 160 MiB with random bytes, which the host has to keep, frees them, and then says what it is told to. */

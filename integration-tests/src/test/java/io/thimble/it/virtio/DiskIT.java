@@ -3,6 +3,7 @@ package io.thimble.it.virtio;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.GuestTools;
@@ -31,7 +32,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 @Timeout(300)
 class DiskIT {
     private static final long GIB = 1L << 30;
-    private static final Duration LIMIT = Duration.ofMinutes(2);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofMinutes(2));
 
     @TempDir
     Path dir;

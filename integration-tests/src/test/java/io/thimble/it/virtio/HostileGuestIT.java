@@ -2,6 +2,7 @@ package io.thimble.it.virtio;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.Commands;
 import io.thimble.it.support.ConsoleText;
@@ -40,7 +41,7 @@ import org.junit.jupiter.api.parallel.Isolated;
 @Timeout(600)
 class HostileGuestIT {
     private static final Duration HOW_LONG = Duration.ofSeconds(Long.getLong("thimble.it.hostile.seconds", 5));
-    private static final Duration LIMIT = Duration.ofMinutes(1);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofMinutes(1));
     private static final int QUIET_ROUNDS = 100;
     /** What the hostile VM's share of two processors, and of one busy host, may cost the other at most. */
     private static final int MUCH_SLOWER = 50;

@@ -2,6 +2,7 @@ package io.thimble.it.virtio;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.vmm.Balloon;
@@ -35,7 +36,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 @RequiresKvm
 @Timeout(300)
 class PackedRingsIT {
-    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(60));
     private static final int DISK = 48 << 20;
     private static final long MIB = 1 << 20;
 

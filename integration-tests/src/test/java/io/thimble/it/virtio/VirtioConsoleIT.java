@@ -29,7 +29,7 @@ import org.junit.jupiter.api.Timeout;
 @RequiresKvm
 @Timeout(240)
 class VirtioConsoleIT {
-    private static final Duration LIMIT = Duration.ofMinutes(2);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofMinutes(2));
     private static final int MUCH = HostKvm.isEmulated() ? 4 << 20 : 100 << 20;
     private static final int SHA_256_LINE = 64 + "  /tmp/data\n".length();
 

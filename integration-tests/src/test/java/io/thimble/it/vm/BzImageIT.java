@@ -2,6 +2,7 @@ package io.thimble.it.vm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.GuestProgram;
@@ -27,7 +28,7 @@ import org.junit.jupiter.api.io.TempDir;
 @RequiresKvm
 @Timeout(60)
 class BzImageIT {
-    private static final Duration LIMIT = Duration.ofSeconds(20);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(20));
     private static final int SECTOR = 512;
     private static final int ENTRY_64 = 0x200;
     private static final int XLF_KERNEL_64 = 1;

@@ -3,6 +3,7 @@ package io.thimble.it.vm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.github.luben.zstd.ZstdOutputStream;
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.vmm.ExitReport;
@@ -33,7 +34,7 @@ import org.tukaani.xz.XZOutputStream;
 @RequiresKvm
 @Timeout(180)
 class CompressedKernelIT {
-    private static final Duration LIMIT = Duration.ofMinutes(2);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofMinutes(2));
 
     @TempDir
     Path directory;

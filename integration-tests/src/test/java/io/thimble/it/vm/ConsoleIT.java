@@ -35,7 +35,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 @RequiresKvm
 @Timeout(120)
 class ConsoleIT {
-    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(60));
 
     /** Every character is an exit: 10 us on kvm-pvm, a tenth of that on hardware, up to 0.5 ms where that is emulated. */
     private static final int MUCH = HostKvm.isEmulated() ? 64 << 10 : HostKvm.isPvm() ? 256 << 10 : 4 << 20;

@@ -33,7 +33,7 @@ import org.junit.jupiter.api.io.TempDir;
 @RequiresKvm
 @Timeout(120)
 class EventsIT {
-    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(60));
 
     @TempDir
     private Path directory;

@@ -3,6 +3,7 @@ package io.thimble.it.vm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.sun.management.ThreadMXBean;
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.GuestProgram;
 import io.thimble.it.support.GuestProgram.Mode;
@@ -24,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 @RequiresKvm
 @Timeout(180)
 class ExitCostIT {
-    private static final Duration LIMIT = Duration.ofMinutes(2);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofMinutes(2));
     private static final long WARM_UP = 20_000;
     private static final long MEASURED = 30_000;
 

@@ -2,6 +2,7 @@ package io.thimble.it.vm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.GuestProgram;
@@ -25,7 +26,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 @RequiresKvm
 @Timeout(60)
 class FlatProgramIT {
-    private static final Duration LIMIT = Duration.ofSeconds(20);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(20));
     private static final int PM1A_CONTROL = 0x604;
     private static final int S5_AND_SLEEP_ENABLE = 5 << 10 | 1 << 13;
 

@@ -3,6 +3,7 @@ package io.thimble.it.vm;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.GuestProgram;
@@ -39,7 +40,7 @@ import org.junit.jupiter.api.io.TempDir;
 @RequiresKvm
 @Timeout(60)
 class LifeCycleIT {
-    private static final Duration LIMIT = Duration.ofSeconds(20);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(20));
     private static final byte[] ONE = {'x'};
 
     @TempDir

@@ -2,6 +2,7 @@ package io.thimble.it.vm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.vmm.ExitReason;
@@ -20,7 +21,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 @RequiresKvm
 @Timeout(120)
 class LinuxCommandIT {
-    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(60));
 
     private final ConsoleText console = new ConsoleText();
 

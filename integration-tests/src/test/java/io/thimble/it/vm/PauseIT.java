@@ -33,7 +33,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 @RequiresKvm
 @Timeout(180)
 class PauseIT {
-    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Duration LIMIT = HostKvm.patience(Duration.ofSeconds(60));
 
     @TempDir
     private Path directory;
