@@ -1,7 +1,7 @@
 package io.thimble.cli;
 
 import io.thimble.virtio.block.BlockEngineKind;
-import io.thimble.virtio.block.RateLimits;
+import io.thimble.virtio.device.RateLimits;
 import io.thimble.vmm.Disk;
 import io.thimble.vmm.MicroVmException;
 import java.nio.file.InvalidPathException;

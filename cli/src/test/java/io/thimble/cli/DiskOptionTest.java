@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import io.thimble.virtio.block.BlockEngineKind;
-import io.thimble.virtio.block.RateLimits;
+import io.thimble.virtio.device.RateLimits;
 import io.thimble.vmm.Disk;
 import java.nio.file.Path;
 import java.util.List;

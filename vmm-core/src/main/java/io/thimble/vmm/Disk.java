@@ -2,7 +2,7 @@ package io.thimble.vmm;
 
 import io.thimble.virtio.block.BlockEngineKind;
 import io.thimble.virtio.block.BlockOptions;
-import io.thimble.virtio.block.RateLimits;
+import io.thimble.virtio.device.RateLimits;
 import java.nio.file.Path;
 
 /**

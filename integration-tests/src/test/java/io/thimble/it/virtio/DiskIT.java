@@ -9,7 +9,7 @@ import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.GuestTools;
 import io.thimble.virtio.block.BlockEngineKind;
 import io.thimble.virtio.block.BlockMetrics;
-import io.thimble.virtio.block.RateLimits;
+import io.thimble.virtio.device.RateLimits;
 import io.thimble.vmm.Disk;
 import io.thimble.vmm.ExitReport;
 import io.thimble.vmm.MicroVm;

@@ -7,6 +7,8 @@ import io.thimble.virtio.device.Activation;
 import io.thimble.virtio.device.ConfigSpace;
 import io.thimble.virtio.device.DeviceInterrupt;
 import io.thimble.virtio.device.DeviceListener;
+import io.thimble.virtio.device.RateLimits;
+import io.thimble.virtio.device.Throttle;
 import io.thimble.virtio.device.VirtioDevice;
 import java.time.Duration;
 import org.jspecify.annotations.Nullable;

@@ -1,5 +1,7 @@
 package io.thimble.virtio.block;
 
+import io.thimble.virtio.device.RateLimits;
+
 /** What the VM's owner may do with a disk while the guest uses it; from any thread. */
 public interface BlockHandle {
     /** Returns the name, for example {@code disk0}. */

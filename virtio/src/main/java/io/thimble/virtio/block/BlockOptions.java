@@ -1,6 +1,7 @@
 package io.thimble.virtio.block;
 
 import io.thimble.linux.abi.VirtioBlkConstants;
+import io.thimble.virtio.device.RateLimits;
 import java.nio.charset.StandardCharsets;
 
 /**

@@ -6,6 +6,7 @@ import io.thimble.linux.abi.VirtioBlkConstants;
 import io.thimble.memory.GuestMemoryException;
 import io.thimble.virtio.device.Activation;
 import io.thimble.virtio.device.DeviceListener;
+import io.thimble.virtio.device.Throttle;
 import io.thimble.virtio.queue.IoVectors;
 import io.thimble.virtio.queue.Virtqueue;
 import io.thimble.virtio.queue.VirtqueueException;

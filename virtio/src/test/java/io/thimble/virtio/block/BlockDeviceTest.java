@@ -8,6 +8,7 @@ import io.thimble.linux.abi.VirtioBlkConstants;
 import io.thimble.linux.abi.VirtioConfigConstants;
 import io.thimble.linux.abi.VirtioMmioConstants;
 import io.thimble.memory.GuestMemory;
+import io.thimble.virtio.device.RateLimits;
 import io.thimble.virtio.testing.MockQueue.Piece;
 import java.io.IOException;
 import java.io.RandomAccessFile;

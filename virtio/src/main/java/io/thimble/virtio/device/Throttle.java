@@ -1,4 +1,4 @@
-package io.thimble.virtio.block;
+package io.thimble.virtio.device;
 
 import io.thimble.linux.TimerFd;
 import io.thimble.linux.abi.EventpollConstants;
@@ -7,9 +7,10 @@ import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Holds requests back to keep {@link RateLimits}. {@link #setLimits} is for any thread; everything else is the loop's.
+ * Holds requests or frames of a device back to keep {@link RateLimits}. {@link #limits} and {@link #setLimits} are for any
+ * thread; everything else is the loop's.
  */
-final class Throttle {
+public final class Throttle {
     private final String name;
     private volatile RateLimits limits;
     private RateLimits applied = RateLimits.NONE;
@@ -18,23 +19,30 @@ final class Throttle {
     private @Nullable TimerFd timer;
     private @Nullable DeviceLoop watching;
     private long watchKey;
+    private Runnable task = () -> {};
 
-    Throttle(String name, RateLimits limits) {
+    /**
+     * Makes one.
+     *
+     * @param name of the device, for messages
+     */
+    public Throttle(String name, RateLimits limits) {
         this.name = name;
         this.limits = limits;
     }
 
-    RateLimits limits() {
+    /** Returns the limits in effect. */
+    public RateLimits limits() {
         return limits;
     }
 
     /** Takes effect with the next request. */
-    void setLimits(RateLimits changed) {
+    public void setLimits(RateLimits changed) {
         limits = changed;
     }
 
     /** Tells how many nanoseconds the next request has to wait; 0 if it may go. */
-    long delay() {
+    public long delay() {
         RateLimits wanted = limits;
         if (!wanted.equals(applied)) {
             long now = System.nanoTime();
@@ -50,15 +58,16 @@ final class Throttle {
     }
 
     /** Counts a request that goes. */
-    void take(long byteCount) {
+    public void take(long byteCount) {
         if (applied.isLimited()) {
             bytes.take(byteCount);
             operations.take(1);
         }
     }
 
-    /** Runs {@code task} on the loop after so many nanoseconds, once; a later call replaces an earlier one. */
-    void later(DeviceLoop loop, long nanos, Runnable task) {
+    /** Runs {@code whenDue} on the loop after so many nanoseconds, once; a later call replaces an earlier one. */
+    public void later(DeviceLoop loop, long nanos, Runnable whenDue) {
+        task = whenDue;
         TimerFd armed = timer;
         if (armed == null) {
             armed = new TimerFd(name + " rate limit");
@@ -76,7 +85,7 @@ final class Throttle {
     }
 
     /** Forgets a task of {@link #later}. */
-    void cancel() {
+    public void cancel() {
         TimerFd armed = timer;
         if (watching != null && armed != null) {
             watching.unwatch(armed.fd(), watchKey);
@@ -85,7 +94,8 @@ final class Throttle {
         }
     }
 
-    void close() {
+    /** Frees the timer. */
+    public void close() {
         cancel();
         if (timer != null) {
             timer.close();

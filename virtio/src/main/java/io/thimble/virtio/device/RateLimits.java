@@ -1,12 +1,13 @@
-package io.thimble.virtio.block;
+package io.thimble.virtio.device;
 
 /**
- * How much a disk may do. Reads and writes count with their bytes, and every request as one operation.
+ * How much a device may do: a disk's reads and writes count with their bytes, and every request as one operation; a network
+ * card's frames count with theirs, and each as one.
  *
  * @param bytesPerSecond 0 for no limit
- * @param bytesBurst how many bytes a disk that was idle may move at once; with a limit at least 1
+ * @param bytesBurst how many bytes a device that was idle may move at once; with a limit at least 1
  * @param operationsPerSecond 0 for no limit
- * @param operationsBurst how many operations a disk that was idle may do at once; with a limit at least 1
+ * @param operationsBurst how many operations a device that was idle may do at once; with a limit at least 1
  */
 public record RateLimits(long bytesPerSecond, long bytesBurst, long operationsPerSecond, long operationsBurst) {
     /** No limit. */
@@ -23,7 +24,8 @@ public record RateLimits(long bytesPerSecond, long bytesBurst, long operationsPe
 
     private static void check(String what, long perSecond, long burst) {
         if (perSecond < 0 || burst < 0) {
-            throw new IllegalArgumentException(what + " per second: " + perSecond + ", burst: " + burst);
+            throw new IllegalArgumentException(what + " a second: " + perSecond + ", burst " + burst
+                    + ": use 0 for no limit, or a number above");
         }
         if (perSecond > 0 && burst == 0) {
             throw new IllegalArgumentException("a limit of " + what + " needs a burst of at least 1");

@@ -1,4 +1,4 @@
-package io.thimble.virtio.block;
+package io.thimble.virtio.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;

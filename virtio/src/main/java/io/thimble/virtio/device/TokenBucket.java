@@ -1,4 +1,4 @@
-package io.thimble.virtio.block;
+package io.thimble.virtio.device;
 
 /**
  * Lets a rate through, and a burst after silence. What is taken may exceed what is there: the debt is paid before the next
