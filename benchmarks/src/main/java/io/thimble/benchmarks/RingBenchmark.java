@@ -93,7 +93,7 @@ final class RingBenchmark {
     }
 
     private static double nanosForEach(Format format, boolean indirect) {
-        MockMemory places = new MockMemory(64 << 20);
+        MockMemory places = new MockMemory(1 << 20);
         boolean packed = format == Format.PACKED;
         MockQueue driver = packed ? new MockPackedQueue(places, QUEUE) : new MockSplitQueue(places, QUEUE);
         VirtqueueState state =
