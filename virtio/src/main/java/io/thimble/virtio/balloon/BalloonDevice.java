@@ -148,10 +148,11 @@ public final class BalloonDevice implements VirtioDevice {
             return false;
         }
         if (index == statisticsIndex && statistics != null) {
-            if (statistics.serve()) {
+            boolean more = statistics.serve();
+            if (statistics.hasAnswer()) {
                 answer(statistics.read());
             }
-            return false;
+            return more;
         }
         boolean more = serve(now, index, buffer, giver);
         released = giver.released();

@@ -18,6 +18,7 @@ final class StatisticsQueue {
     private static final int SIZEOF_STAT = 10;
 
     private static final int MOST_STATS = 64;
+    private static final int MOST_BUFFERS_A_TURN = 16;
 
     private final int index;
     private final Virtqueue queue;
@@ -34,15 +35,24 @@ final class StatisticsQueue {
         this.held = held;
     }
 
-    /** Takes the driver's buffer; returns whether there are numbers that were asked for. */
+    /** Takes the driver's buffer; returns whether a turn was up before there were no more. */
     boolean serve() {
+        int left = MOST_BUFFERS_A_TURN;
         do {
             // A driver that leaves more than one gets the earlier ones back.
             while (queue.hasAvailable()) {
+                if (left-- == 0) {
+                    return true;
+                }
                 giveBack();
                 holding = queue.pop(held);
             }
         } while (queue.enableNotifications());
+        return false;
+    }
+
+    /** Tells, once, whether the buffer has numbers that were asked for. */
+    boolean hasAnswer() {
         boolean asked = fresh && holding;
         fresh &= !holding;
         return asked;

@@ -7,17 +7,14 @@ import io.thimble.linux.abi.VirtioBalloonConstants;
 import io.thimble.linux.abi.VirtioConfigConstants;
 import io.thimble.memory.GuestMemory;
 import io.thimble.memory.MemoryRegion;
+import io.thimble.virtio.DeviceBench;
 import io.thimble.virtio.ManualLoop;
-import io.thimble.virtio.device.DeviceListener;
 import io.thimble.virtio.testing.MockMemory;
 import io.thimble.virtio.testing.MockMmioDriver;
 import io.thimble.virtio.testing.MockQueue.Piece;
-import io.thimble.virtio.transport.MmioTransport;
-import io.thimble.virtio.transport.TransportCore;
 import java.lang.foreign.Arena;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
@@ -32,26 +29,13 @@ class BalloonDeviceTest {
     private static final int STATISTICS = 2;
     private static final int REPORTING = 3;
 
-    private final ManualLoop loop = new ManualLoop();
     private final Arena arena = Arena.ofShared();
     private final GuestMemory memory = GuestMemory.of(new MemoryRegion(0, Mman.anonymous(arena, SIZE)));
     private final MockMemory places = new MockMemory(memory);
     private final BalloonDevice device = new BalloonDevice(true);
-    private final MmioTransport transport =
-            new MmioTransport(new TransportCore(device, memory, loop, () -> {}, DeviceListener.none(), true));
-    private final MockMmioDriver driver = new MockMmioDriver(
-            new MockMmioDriver.Registers() {
-                @Override
-                public long read(long offset, int size) {
-                    return transport.read(offset, size);
-                }
-
-                @Override
-                public void write(long offset, int size, long value) {
-                    transport.write(offset, size, value);
-                }
-            },
-            places);
+    private final ManualLoop loop = new ManualLoop();
+    private final DeviceBench bench = new DeviceBench(device, places, loop);
+    private final MockMmioDriver driver = bench.driver();
 
     @BeforeEach
     void start() {
@@ -61,8 +45,7 @@ class BalloonDeviceTest {
 
     @AfterEach
     void close() {
-        assertThat(transport.core().close(Duration.ZERO)).isTrue();
-        loop.close();
+        bench.close();
         arena.close();
     }
 
@@ -156,5 +139,18 @@ class BalloonDeviceTest {
         BalloonStatistics got = answer.get(10, TimeUnit.SECONDS);
         assertThat(got.free()).hasValue(1234);
         assertThat(got.values()).hasSize(1);
+    }
+
+    @Test
+    void a_driver_that_leaves_many_statistics_buffers_gets_all_but_the_last_back() {
+        long at = places.allocate(new byte[10]);
+        for (int i = 0; i < 32; i++) {
+            driver.queue(STATISTICS).add(Piece.readable(at, 10));
+        }
+        bench.serve(STATISTICS);
+        for (int i = 0; i < 31; i++) {
+            driver.queue(STATISTICS).takeUsed();
+        }
+        assertThat(driver.queue(STATISTICS).hasUsed()).isFalse();
     }
 }

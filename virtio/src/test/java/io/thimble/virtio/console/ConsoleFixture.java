@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.thimble.linux.abi.VirtioConsoleConstants;
 import io.thimble.linux.abi.VirtioRingConstants;
+import io.thimble.virtio.DeviceBench;
 import io.thimble.virtio.ManualLoop;
-import io.thimble.virtio.device.DeviceListener;
 import io.thimble.virtio.testing.MockMemory;
 import io.thimble.virtio.testing.MockMmioDriver;
 import io.thimble.virtio.testing.MockQueue;
@@ -28,13 +28,14 @@ final class ConsoleFixture implements AutoCloseable {
     static final int CONTROL_IN = 2;
     static final int CONTROL_OUT = 3;
 
-    final ManualLoop loop = new ManualLoop();
     final MockMemory places = new MockMemory(4 << 20);
-    final List<String> faults = new ArrayList<>();
+    final ManualLoop loop = new ManualLoop();
     final ConsoleDevice device;
     final TransportCore core;
     final MmioTransport transport;
     final MockMmioDriver driver;
+    /** The rules that the driver broke. */
+    final List<String> faults;
 
     /** Takes as much as it has room for. */
     static final class Output implements PortOutput {
@@ -77,37 +78,11 @@ final class ConsoleFixture implements AutoCloseable {
 
     ConsoleFixture(ConsolePort... ports) {
         device = new ConsoleDevice("console", List.of(ports));
-        core = new TransportCore(
-                device,
-                places.memory(),
-                loop,
-                () -> {},
-                new DeviceListener() {
-                    @Override
-                    public void needsReset(String name, String reason) {
-                        faults.add(reason);
-                    }
-
-                    @Override
-                    public void hostFailure(String name, String message) {
-                        throw new AssertionError(message);
-                    }
-                },
-                true);
-        transport = new MmioTransport(core);
-        driver = new MockMmioDriver(
-                new MockMmioDriver.Registers() {
-                    @Override
-                    public long read(long offset, int size) {
-                        return transport.read(offset, size);
-                    }
-
-                    @Override
-                    public void write(long offset, int size, long value) {
-                        transport.write(offset, size, value);
-                    }
-                },
-                places);
+        DeviceBench bench = new DeviceBench(device, places, loop);
+        core = bench.core();
+        transport = bench.transport();
+        driver = bench.driver();
+        faults = bench.reports();
     }
 
     /** Starts the driver; a multiport one gives buffers for control messages and says that it is ready. */
