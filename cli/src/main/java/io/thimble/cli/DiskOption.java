@@ -7,8 +7,6 @@ import io.thimble.vmm.MicroVmException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** The value of {@code --disk}: {@code PATH[,ro][,direct][,sync][,engine=E][,bps=SIZE][,iops=N][,queues=N][,block=N][,serial=S]}. */
@@ -17,7 +15,6 @@ final class DiskOption {
     /** A comma in a path is written twice. */
     static final Pattern SEPARATOR = Pattern.compile("(?<!,),(?!,)");
 
-    private static final Pattern COUNT = Pattern.compile("(\\d{1,12})([KM])?");
     private static final List<String> NAMES =
             List.of("ro", "direct", "sync", "engine", "bps", "iops", "queues", "block", "serial");
 
@@ -42,8 +39,8 @@ final class DiskOption {
                 String name = equals < 0 ? word : word.substring(0, equals);
                 String value = equals < 0 ? "" : word.substring(equals + 1);
                 switch (name) {
-                    case "bps" -> bytesPerSecond = Sizes.parse(OPTION + " ..." + name, rate(value));
-                    case "iops" -> operationsPerSecond = count(name, rate(value));
+                    case "bps" -> bytesPerSecond = Rates.bytes(OPTION + " ..." + name, value);
+                    case "iops" -> operationsPerSecond = Rates.perSecond(OPTION + " ..." + name, value);
                     default -> disk = apply(disk, name, value, equals >= 0);
                 }
             }
@@ -66,8 +63,9 @@ final class DiskOption {
             case "direct" -> disk.direct(true);
             case "sync" -> disk.writeThrough(true);
             case "engine" -> disk.engine(engine(value));
-            case "queues" -> disk.queues((int) Math.min(Integer.MAX_VALUE, count(name, value)));
-            case "block" -> disk.blockSize((int) Math.min(Integer.MAX_VALUE, count(name, value)));
+            case "queues" -> disk.queues((int) Math.min(Integer.MAX_VALUE, Rates.count(OPTION + " ..." + name, value)));
+            case "block" ->
+                disk.blockSize((int) Math.min(Integer.MAX_VALUE, Rates.count(OPTION + " ..." + name, value)));
             case "serial" -> disk.serial(value.replace(",,", ","));
             default ->
                 throw new UsageException(OPTION + " knows no " + name + Suggestion.among(name, NAMES)
@@ -82,22 +80,5 @@ final class DiskOption {
             case "threads" -> BlockEngineKind.THREADS;
             default -> throw new UsageException(OPTION + " ...engine=" + value + ": use auto, io_uring or threads");
         };
-    }
-
-    private static String rate(String value) {
-        return value.endsWith("/s") ? value.substring(0, value.length() - 2) : value;
-    }
-
-    private static long count(String name, String value) {
-        Matcher matcher = COUNT.matcher(value.toUpperCase(Locale.ROOT));
-        if (!matcher.matches()) {
-            throw new UsageException(OPTION + " ..." + name + "=" + value + ": write a number like 500, 20k or 1M");
-        }
-        long number = Long.parseLong(matcher.group(1));
-        String unit = matcher.group(2);
-        if (unit == null) {
-            return number;
-        }
-        return number * (unit.equals("K") ? 1000 : 1_000_000);
     }
 }

@@ -1,5 +1,7 @@
 package io.thimble.cli;
 
+import io.thimble.virtio.device.RateLimits;
+import io.thimble.virtio.net.NetLimits;
 import io.thimble.vmm.GuestAddress;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.Network;
@@ -9,12 +11,29 @@ import java.util.List;
 /** The value of {@code --net}: what the card is plugged into, then settings, with commas between them. */
 final class NetOption {
     private static final String OPTION = "--net";
-    private static final List<String> SETTINGS =
-            List.of("mac", "mtu", "queues", "offloads", "create", "ip", "gateway", "dns");
+    private static final List<String> SETTINGS = List.of(
+            "mac",
+            "mtu",
+            "queues",
+            "offloads",
+            "create",
+            "ip",
+            "gateway",
+            "dns",
+            "bps",
+            "pps",
+            "rx-bps",
+            "rx-pps",
+            "tx-bps",
+            "tx-pps");
 
     private Network network;
     private GuestAddress address = GuestAddress.byDhcp();
     private boolean hasAddress;
+    private long receiveBytes;
+    private long receiveFrames;
+    private long transmitBytes;
+    private long transmitFrames;
 
     private NetOption(Network network) {
         this.network = network;
@@ -33,7 +52,8 @@ final class NetOption {
             for (int i = 1; i < parts.length; i++) {
                 option.apply(parts[i]);
             }
-            return option.hasAddress ? option.network.withAddress(option.address) : option.network;
+            Network limited = option.network.withLimits(option.limits());
+            return option.hasAddress ? limited.withAddress(option.address) : limited;
         } catch (MicroVmException e) {
             throw new UsageException(OPTION + " " + text + ": " + e.getMessage());
         }
@@ -54,6 +74,10 @@ final class NetOption {
         };
     }
 
+    private NetLimits limits() {
+        return new NetLimits(RateLimits.of(receiveBytes, receiveFrames), RateLimits.of(transmitBytes, transmitFrames));
+    }
+
     private void apply(String setting) {
         int equals = setting.indexOf('=');
         String name = equals < 0 ? setting : setting.substring(0, equals);
@@ -67,10 +91,30 @@ final class NetOption {
             case "ip" -> setAddress(value);
             case "gateway" -> address = requireAddress(setting).withGateway(value);
             case "dns" -> address = requireAddress(setting).withNameServer(value);
+            case "bps" -> {
+                receiveBytes = bytes(name, value);
+                transmitBytes = receiveBytes;
+            }
+            case "pps" -> {
+                receiveFrames = frames(name, value);
+                transmitFrames = receiveFrames;
+            }
+            case "rx-bps" -> receiveBytes = bytes(name, value);
+            case "rx-pps" -> receiveFrames = frames(name, value);
+            case "tx-bps" -> transmitBytes = bytes(name, value);
+            case "tx-pps" -> transmitFrames = frames(name, value);
             default ->
                 throw new UsageException(OPTION + ": no setting " + name + Suggestion.among(name, SETTINGS)
                         + "; there are " + String.join(", ", SETTINGS));
         }
+    }
+
+    private static long bytes(String name, String value) {
+        return Rates.bytes(OPTION + " ..." + name, value);
+    }
+
+    private static long frames(String name, String value) {
+        return Rates.perSecond(OPTION + " ..." + name, value);
     }
 
     private void setAddress(String value) {

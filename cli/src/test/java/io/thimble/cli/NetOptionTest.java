@@ -3,6 +3,8 @@ package io.thimble.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
+import io.thimble.virtio.device.RateLimits;
+import io.thimble.virtio.net.NetLimits;
 import io.thimble.vmm.Network;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -31,6 +33,15 @@ class NetOptionTest {
     }
 
     @Test
+    void reads_limits_for_both_ways_or_one_in_bytes_and_frames() {
+        assertThat(NetOption.parse("switch=s").limits()).isEqualTo(NetLimits.NONE);
+        assertThat(NetOption.parse("switch=s,bps=100M,pps=20k/s").limits())
+                .isEqualTo(NetLimits.both(RateLimits.of(100 << 20, 20_000)));
+        assertThat(NetOption.parse("passt,bps=1MiB/s,tx-bps=64K,rx-pps=500").limits())
+                .isEqualTo(new NetLimits(RateLimits.of(1 << 20, 500), RateLimits.of(64 << 10, 0)));
+    }
+
+    @Test
     void published_ports_belong_to_the_card_before() {
         RunOptions options =
                 RunParser.parse(List.of("--net", "passt", "--publish", "8080:80", "--publish=0.0.0.0:53:5353"));
@@ -55,6 +66,10 @@ class NetOptionTest {
                 "tap=t,ip=192.0.2.256/24 | as in 192.0.2.2/24",
                 "tap=t,gateway=192.0.2.1 | comes behind ip=",
                 "tap=t,queue=2 | did you mean queues",
+                "tap=t,bps=fast | --net ...bps fast: not a size",
+                "tap=t,tx-bps=-1 | --net ...tx-bps -1: not a size",
+                "tap=t,pps=1.5 | --net ...pps=1.5: write a number like 500, 20k or 1M",
+                "tap=t,rx-bsp=1 | did you mean rx-bps",
                 "passt,create | only a TAP",
             })
     void refuses_nonsense_and_says_what_to_write(String value, String message) {

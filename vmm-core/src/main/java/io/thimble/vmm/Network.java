@@ -4,6 +4,7 @@ import io.thimble.linux.NetInterface;
 import io.thimble.virtio.net.MacAddress;
 import io.thimble.virtio.net.NetConfig;
 import io.thimble.virtio.net.NetDevice;
+import io.thimble.virtio.net.NetLimits;
 import io.thimble.vmm.MicroVmException.Problem;
 import java.util.ArrayList;
 import java.util.List;
@@ -88,6 +89,7 @@ public final class Network {
     private final int queues;
     private final boolean offloads;
     private final Optional<GuestAddress> address;
+    private final NetLimits limits;
 
     private Network(
             Link link,
@@ -95,17 +97,19 @@ public final class Network {
             OptionalInt mtu,
             int queues,
             boolean offloads,
-            Optional<GuestAddress> address) {
+            Optional<GuestAddress> address,
+            NetLimits limits) {
         this.link = link;
         this.mac = mac;
         this.mtu = mtu;
         this.queues = queues;
         this.offloads = offloads;
         this.address = address;
+        this.limits = limits;
     }
 
     private static Network of(Link link) {
-        return new Network(link, Optional.empty(), OptionalInt.empty(), 1, true, Optional.empty());
+        return new Network(link, Optional.empty(), OptionalInt.empty(), 1, true, Optional.empty(), NetLimits.NONE);
     }
 
     private static MicroVmException wrong(IllegalArgumentException e) {
@@ -155,7 +159,7 @@ public final class Network {
         }
         List<Published> more = new ArrayList<>(passt.published());
         more.add(port);
-        return new Network(new Passt(more), mac, mtu, queues, offloads, address);
+        return new Network(new Passt(more), mac, mtu, queues, offloads, address, limits);
     }
 
     private static String checkedName(String name) {
@@ -169,11 +173,11 @@ public final class Network {
     /** Sets the guest's Ethernet address, as in {@code 02:00:00:12:34:56}: a unicast one. By default one by chance. */
     public Network withMac(String address) {
         try {
-            NetConfig _ = new NetConfig("", MacAddress.parse(address), OptionalInt.empty(), true);
+            NetConfig _ = new NetConfig("", MacAddress.parse(address), OptionalInt.empty(), true, NetLimits.NONE);
         } catch (IllegalArgumentException e) {
             throw wrong(e);
         }
-        return new Network(link, Optional.of(address), mtu, queues, offloads, this.address);
+        return new Network(link, Optional.of(address), mtu, queues, offloads, this.address, limits);
     }
 
     /**
@@ -182,11 +186,11 @@ public final class Network {
      */
     public Network withMtu(int bytes) {
         try {
-            NetConfig _ = new NetConfig("", MacAddress.random(), OptionalInt.of(bytes), true);
+            NetConfig _ = new NetConfig("", MacAddress.random(), OptionalInt.of(bytes), true, NetLimits.NONE);
         } catch (IllegalArgumentException e) {
             throw wrong(e);
         }
-        return new Network(link, mac, OptionalInt.of(bytes), queues, offloads, address);
+        return new Network(link, mac, OptionalInt.of(bytes), queues, offloads, address, limits);
     }
 
     /** Sets how many pairs of queues a TAP has, 1 to 16; by default 1. One for each vCPU is the most that makes sense. */
@@ -197,12 +201,12 @@ public final class Network {
         if (pairs > 1 && !(link instanceof Tap)) {
             throw wrong(pairs + " pairs of queues: only a TAP has more than one");
         }
-        return new Network(link, mac, mtu, pairs, offloads, address);
+        return new Network(link, mac, mtu, pairs, offloads, address, limits);
     }
 
     /** Sets whether checksums and segmentation are left to the other side; by default true, which is faster. */
     public Network withOffloads(boolean value) {
-        return new Network(link, mac, mtu, queues, value, address);
+        return new Network(link, mac, mtu, queues, value, address, limits);
     }
 
     /**
@@ -210,12 +214,20 @@ public final class Network {
      * VM's cards can have one.
      */
     public Network withAddress(GuestAddress value) {
-        return new Network(link, mac, mtu, queues, offloads, Optional.of(value));
+        return new Network(link, mac, mtu, queues, offloads, Optional.of(value), limits);
     }
 
     /** Leaves the card to the guest. */
     public Network withoutAddress() {
-        return new Network(link, mac, mtu, queues, offloads, Optional.empty());
+        return new Network(link, mac, mtu, queues, offloads, Optional.empty(), limits);
+    }
+
+    /**
+     * Limits what the card carries; {@link GuestNetwork#setLimits} changes that while the VM runs. By default there is no
+     * limit.
+     */
+    public Network withLimits(NetLimits value) {
+        return new Network(link, mac, mtu, queues, offloads, address, value);
     }
 
     /** Returns what the card is plugged into. */
@@ -246,5 +258,10 @@ public final class Network {
     /** Returns the address that the guest is given. */
     public Optional<GuestAddress> address() {
         return address;
+    }
+
+    /** Returns the limits that the card begins with. */
+    public NetLimits limits() {
+        return limits;
     }
 }

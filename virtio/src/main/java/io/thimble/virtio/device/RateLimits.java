@@ -24,8 +24,8 @@ public record RateLimits(long bytesPerSecond, long bytesBurst, long operationsPe
 
     private static void check(String what, long perSecond, long burst) {
         if (perSecond < 0 || burst < 0) {
-            throw new IllegalArgumentException(what + " a second: " + perSecond + ", burst " + burst
-                    + ": use 0 for no limit, or a number above");
+            throw new IllegalArgumentException(
+                    what + " a second: " + perSecond + ", burst " + burst + ": use 0 for no limit, or a number above");
         }
         if (perSecond > 0 && burst == 0) {
             throw new IllegalArgumentException("a limit of " + what + " needs a burst of at least 1");

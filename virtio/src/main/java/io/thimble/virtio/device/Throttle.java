@@ -2,7 +2,6 @@ package io.thimble.virtio.device;
 
 import io.thimble.linux.TimerFd;
 import io.thimble.linux.abi.EventpollConstants;
-import io.thimble.virtio.device.DeviceLoop;
 import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 

@@ -9,8 +9,9 @@ import java.util.OptionalInt;
  * @param mac the guest's address
  * @param mtu that the guest is told, in bytes; empty for what the back end says
  * @param offloads whether checksums and segmentation are left to the other side, as far as the back end can
+ * @param limits of the rate, at first
  */
-public record NetConfig(String name, MacAddress mac, OptionalInt mtu, boolean offloads) {
+public record NetConfig(String name, MacAddress mac, OptionalInt mtu, boolean offloads, NetLimits limits) {
     /** The smallest MTU: what IPv4 needs (RFC 791); the specification's own minimum (section 5.1.4.1). */
     public static final int MIN_MTU = 68;
 

@@ -40,6 +40,8 @@ public final class NetDevice implements VirtioDevice {
     private final ConfigSpace config = new ConfigSpace(CONFIG_SIZE);
     private final NetCounters counters = new NetCounters();
     private final ReceiveFilter filter;
+    private final FrameLimit receiveLimit;
+    private final FrameLimit transmitLimit;
     private final int pairs;
 
     private boolean linkUp = true;
@@ -73,6 +75,8 @@ public final class NetDevice implements VirtioDevice {
         this.listener = listener;
         this.pairs = Math.min(MAX_PAIRS, backend.queuePairs());
         this.filter = new ReceiveFilter(settings.mac());
+        this.receiveLimit = new FrameLimit(settings.name(), settings.limits().receive(), this::lookAgain);
+        this.transmitLimit = new FrameLimit(settings.name(), settings.limits().transmit(), this::lookAgain);
         config.setBytes((int) VirtioNetConfigLayout.OFFSETOF_MAC, settings.mac().toBytes());
         config.setShort((int) VirtioNetConfigLayout.OFFSETOF_MAX_VIRTQUEUE_PAIRS, pairs);
         mtu().ifPresent(mtu -> config.setShort((int) VirtioNetConfigLayout.OFFSETOF_MTU, mtu));
@@ -170,6 +174,8 @@ public final class NetDevice implements VirtioDevice {
     private void end() {
         NetSession running = session;
         session = null;
+        receiveLimit.cancel();
+        transmitLimit.cancel();
         if (running != null) {
             backend.stop();
             running.close();
@@ -219,6 +225,8 @@ public final class NetDevice implements VirtioDevice {
     @Override
     public boolean close(Duration deadline) {
         end();
+        receiveLimit.close();
+        transmitLimit.close();
         backend.close();
         return true;
     }
@@ -235,10 +243,28 @@ public final class NetDevice implements VirtioDevice {
         }
         updateStatus();
         signalConfig();
+        lookAgain();
+    }
+
+    private void lookAgain() {
         NetSession running = session;
         if (running != null) {
             running.lookAgain();
         }
+    }
+
+    /** Returns the limits in effect. From any thread. */
+    public NetLimits limits() {
+        return new NetLimits(receiveLimit.limits(), transmitLimit.limits());
+    }
+
+    /** Changes the limits, at once. On the loop's thread. */
+    public void setLimits(NetLimits limits) {
+        receiveLimit.cancel();
+        receiveLimit.setLimits(limits.receive());
+        transmitLimit.cancel();
+        transmitLimit.setLimits(limits.transmit());
+        lookAgain();
     }
 
     /** Has the driver tell its neighbours where it is (section 5.1.6.5.4). On the loop's thread. */
@@ -303,17 +329,28 @@ public final class NetDevice implements VirtioDevice {
 
     /** Tells whether the limit of frames to the driver allows one now. */
     boolean mayReceive() {
-        return true;
+        return allows(receiveLimit);
     }
 
     /** Tells whether the limit of frames from the driver allows one now. */
     boolean maySend() {
-        return true;
+        return allows(transmitLimit);
     }
 
-    void received(long length) {}
+    private boolean allows(FrameLimit limit) {
+        NetSession running = session;
+        return running == null || limit.allows(running.loop());
+    }
 
-    void sent(long length) {}
+    /** A frame came, of so many bytes with its header. */
+    void received(long length) {
+        receiveLimit.passed(length - PacketHeader.SIZE);
+    }
+
+    /** A frame went, of so many bytes without its header. */
+    void sent(long length) {
+        transmitLimit.passed(length);
+    }
 
     void count(int which, long n) {
         counters.add(which, n);

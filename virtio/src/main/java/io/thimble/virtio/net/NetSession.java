@@ -2,6 +2,7 @@ package io.thimble.virtio.net;
 
 import io.thimble.memory.GuestMemoryException;
 import io.thimble.virtio.device.Activation;
+import io.thimble.virtio.device.DeviceLoop;
 import io.thimble.virtio.queue.Virtqueue;
 import io.thimble.virtio.queue.VirtqueueException;
 import java.lang.foreign.Arena;
@@ -114,6 +115,10 @@ final class NetSession implements NetBackend.Events {
     @Override
     public void lost(String reason) {
         device.lost(reason);
+    }
+
+    DeviceLoop loop() {
+        return activation.loop();
     }
 
     void signalConfig() {

@@ -8,13 +8,13 @@ import io.thimble.virtio.net.MacAddress;
 import io.thimble.virtio.net.NetBackend;
 import io.thimble.virtio.net.NetConfig;
 import io.thimble.virtio.net.NetDevice;
+import io.thimble.virtio.net.NetLimits;
 import io.thimble.virtio.net.NetStatistics;
 import io.thimble.virtio.net.TapBackend;
 import io.thimble.vmm.GuestNetwork;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
 import io.thimble.vmm.Network;
-import io.thimble.vmm.NetworkStatistics;
 import java.util.List;
 
 /** Makes network devices of what the user has described, and users' handles of the devices. */
@@ -29,7 +29,7 @@ final class NetworkCards {
      */
     static NetDevice open(Network network, int index, DeviceListener listener) {
         MacAddress mac = network.mac().map(MacAddress::parse).orElseGet(MacAddress::random);
-        NetConfig config = new NetConfig("net" + index, mac, network.mtu(), network.offloads());
+        NetConfig config = new NetConfig("net" + index, mac, network.mtu(), network.offloads(), network.limits());
         return new NetDevice(config, backend(network, mac), listener);
     }
 
@@ -97,16 +97,18 @@ final class NetworkCards {
         }
 
         @Override
-        public NetworkStatistics statistics() {
-            NetStatistics now = device.statistics();
-            return new NetworkStatistics(
-                    now.receivedFrames(),
-                    now.receivedBytes(),
-                    now.receiveDropped(),
-                    now.sentFrames(),
-                    now.sentBytes(),
-                    now.sendDropped(),
-                    now.malformed());
+        public NetLimits limits() {
+            return device.limits();
+        }
+
+        @Override
+        public void setLimits(NetLimits limits) {
+            boolean _ = loop.post(() -> device.setLimits(limits));
+        }
+
+        @Override
+        public NetStatistics statistics() {
+            return device.statistics();
         }
     }
 }
