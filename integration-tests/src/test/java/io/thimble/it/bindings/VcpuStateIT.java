@@ -2,6 +2,7 @@ package io.thimble.it.bindings;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.thimble.it.RequiresKvm;
 import io.thimble.kvm.CpuidEntry;
@@ -119,6 +120,7 @@ class VcpuStateIT {
 
     @Test
     void extended_control_registers() {
+        assumeTrue(vm.vm().checkExtension(KvmCaps.KVM_CAP_XCRS) > 0, "the host's processor has no XSAVE");
         vcpu.setCpuid2(vm.kvm().supportedCpuid());
         MemorySegment xcrs = vcpu.getXcrs(vm.arena());
         assertThat(xcrs.get(ValueLayout.JAVA_INT, KvmXcrsLayout.OFFSETOF_NR_XCRS))
