@@ -73,6 +73,11 @@ public final class Epoll implements AutoCloseable {
         return await(-1);
     }
 
+    /** Does not wait; returns how many events there are. */
+    public int poll() {
+        return await(0);
+    }
+
     /**
      * Waits at most {@code timeout}, in whole milliseconds rounded up; returns how many events there are, 0 after a
      * signal. A timeout of zero or less does not wait; one of more than 24 days waits 24 days.

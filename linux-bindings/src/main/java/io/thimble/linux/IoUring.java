@@ -64,7 +64,7 @@ public final class IoUring implements AutoCloseable {
     private final int sqMask;
     private final int cqMask;
     private final int capacity;
-    private final boolean deferred;
+    private final boolean flagged;
 
     private boolean enabled;
     private boolean filesRegistered;
@@ -111,7 +111,7 @@ public final class IoUring implements AutoCloseable {
         cqMask = setup.cqEntries - 1;
         // One completion is kept free for the cancel request.
         capacity = setup.cqEntries - 1;
-        deferred = (setup.flags & IoUringConstants.IORING_SETUP_DEFER_TASKRUN) != 0;
+        flagged = (setup.flags & IoUringConstants.IORING_SETUP_TASKRUN_FLAG) != 0;
         enabled = (setup.flags & IoUringConstants.IORING_SETUP_R_DISABLED) == 0;
     }
 
@@ -309,25 +309,49 @@ public final class IoUring implements AutoCloseable {
     }
 
     /**
-     * Hands all completions that there are to {@code consumer}; does not wait.
+     * Tells whether there are completions, without a system call: in the ring, or waiting for {@link #complete} to ask for
+     * them.
+     */
+    public boolean hasCompletions() {
+        return (int) INT.getAcquire(rings, setup.cqTail) != rings.get(ValueLayout.JAVA_INT, setup.cqHead)
+                || isWaiting();
+    }
+
+    /** Tells whether the kernel has work that leads to completions, and does it when this thread calls the next time. */
+    private boolean isWaiting() {
+        return flagged && ((int) INT.getAcquire(rings, setup.sqFlags) & IoUringConstants.IORING_SQ_TASKRUN) != 0;
+    }
+
+    /**
+     * Has the kernel signal {@link #eventFd} for completions, as it does from the beginning, or not: for a thread that looks
+     * by itself, and saves both sides the signal.
+     *
+     * @return whether there are completions already, for which no signal need follow
+     */
+    public boolean setSignalling(boolean on) {
+        if (setup.cqFlags != 0) { // Linux 5.8; before, there are signals always
+            INT.setVolatile(rings, setup.cqFlags, on ? 0 : IoUringConstants.IORING_CQ_EVENTFD_DISABLED);
+        }
+        VarHandle.fullFence();
+        return hasCompletions();
+    }
+
+    /**
+     * Hands all completions that there are to {@code consumer}; does not wait, and makes a system call only where the
+     * kernel waits for one.
      *
      * @return how many
      */
     public int complete(CompletionConsumer consumer) {
-        if (deferred && enabled) {
-            // Completions are posted only when asked for.
+        int count = completePosted(consumer);
+        if (isWaiting()) {
             enter(0);
+            count += completePosted(consumer);
         }
-        return completePosted(consumer);
+        return count;
     }
 
-    /**
-     * Hands over the completions that are in the ring already, without a system call: those that {@link #submit} has
-     * found, and all where task work is not deferred.
-     *
-     * @return how many
-     */
-    public int completePosted(CompletionConsumer consumer) {
+    private int completePosted(CompletionConsumer consumer) {
         int head = rings.get(ValueLayout.JAVA_INT, setup.cqHead);
         int end = (int) INT.getAcquire(rings, setup.cqTail);
         int count = 0;
@@ -394,6 +418,7 @@ public final class IoUring implements AutoCloseable {
     public boolean cancelAll(Duration deadline, CompletionConsumer consumer) {
         long end = System.nanoTime() + deadline.toNanos();
         boolean cancelled = false;
+        boolean _ = setSignalling(true);
         while (true) {
             if (!cancelled && unsubmitted <= sqMask && inFlight + unsubmitted > 0) {
                 int flags = IoUringConstants.IORING_ASYNC_CANCEL_ALL | IoUringConstants.IORING_ASYNC_CANCEL_ANY;

@@ -26,14 +26,18 @@ import java.util.BitSet;
 final class IoUringSetup {
     /**
      * Best first. Deferred task work (Linux 6.1) runs completions only when the submitter asks for them, which saves an
-     * interruption a request; cooperative task work is 5.19's; the last works from the beginning.
+     * interruption a request; cooperative task work is 5.19's; the last works from the beginning. Where completions wait to
+     * be asked for, a flag in the ring says so, which costs no system call to see.
      */
     private static final int[] FLAGS = {
         IoUringConstants.IORING_SETUP_R_DISABLED
                 | IoUringConstants.IORING_SETUP_SUBMIT_ALL
                 | IoUringConstants.IORING_SETUP_SINGLE_ISSUER
-                | IoUringConstants.IORING_SETUP_DEFER_TASKRUN,
-        IoUringConstants.IORING_SETUP_SUBMIT_ALL | IoUringConstants.IORING_SETUP_COOP_TASKRUN,
+                | IoUringConstants.IORING_SETUP_DEFER_TASKRUN
+                | IoUringConstants.IORING_SETUP_TASKRUN_FLAG,
+        IoUringConstants.IORING_SETUP_SUBMIT_ALL
+                | IoUringConstants.IORING_SETUP_COOP_TASKRUN
+                | IoUringConstants.IORING_SETUP_TASKRUN_FLAG,
         0,
     };
 
@@ -57,8 +61,10 @@ final class IoUringSetup {
     final MemorySegment sqes;
     final long sqHead;
     final long sqTail;
+    final long sqFlags;
     final long cqHead;
     final long cqTail;
+    final long cqFlags;
     final long cqes;
 
     /** Maps into {@code arena}, which the caller closes when this throws. */
@@ -75,8 +81,10 @@ final class IoUringSetup {
             cqEntries = params.get(ValueLayout.JAVA_INT, IoUringParamsLayout.OFFSETOF_CQ_ENTRIES);
             sqHead = sqOffset(params, IoSqringOffsetsLayout.OFFSETOF_HEAD);
             sqTail = sqOffset(params, IoSqringOffsetsLayout.OFFSETOF_TAIL);
+            sqFlags = sqOffset(params, IoSqringOffsetsLayout.OFFSETOF_FLAGS);
             cqHead = cqOffset(params, IoCqringOffsetsLayout.OFFSETOF_HEAD);
             cqTail = cqOffset(params, IoCqringOffsetsLayout.OFFSETOF_TAIL);
+            cqFlags = cqOffset(params, IoCqringOffsetsLayout.OFFSETOF_FLAGS);
             cqes = cqOffset(params, IoCqringOffsetsLayout.OFFSETOF_CQES);
             long array = sqOffset(params, IoSqringOffsetsLayout.OFFSETOF_ARRAY);
             long size = Math.max(cqes + cqEntries * IoUringCqeLayout.SIZEOF, array + (long) sqEntries * Integer.BYTES);

@@ -70,6 +70,41 @@ class IoUringTest {
     }
 
     @Test
+    void a_thread_that_looks_by_itself_is_not_signalled() {
+        assertThat(ring.setSignalling(false)).isFalse();
+        assertThat(ring.hasCompletions()).isFalse();
+        assertThat(ring.nop(7)).isTrue();
+        assertThat(ring.submit()).isZero();
+        assertThat(ring.hasCompletions()).isTrue();
+        assertThat(ring.await(Duration.ZERO)).isFalse();
+        assertThat(ring.setSignalling(true)).isTrue();
+        assertThat(ring.complete(results::put)).isEqualTo(1);
+        assertThat(ring.hasCompletions()).isFalse();
+        assertThat(ring.nop(8)).isTrue();
+        assertThat(ring.submit()).isZero();
+        assertThat(ring.await(DEADLINE)).isTrue();
+        assertThat(ring.complete(results::put)).isEqualTo(1);
+    }
+
+    @Test
+    void shows_a_completion_that_comes_later_without_a_system_call() {
+        assertThat(ring.setSignalling(false)).isFalse();
+        try (EventFd event = new EventFd("test")) {
+            assertThat(ring.pollAdd(event.fd(), PollConstants.POLLIN, 9)).isTrue();
+            assertThat(ring.submit()).isZero();
+            assertThat(ring.hasCompletions()).isFalse();
+            event.signal();
+            long end = System.nanoTime() + DEADLINE.toNanos();
+            while (!ring.hasCompletions()) {
+                assertThat(System.nanoTime()).as("deadline").isLessThan(end);
+                Thread.onSpinWait();
+            }
+            assertThat(ring.complete(results::put)).isEqualTo(1);
+            assertThat(results).containsEntry(9L, PollConstants.POLLIN);
+        }
+    }
+
+    @Test
     void tells_what_the_kernel_can_do() {
         assertThat(ring.supports(IoUringConstants.IORING_OP_NOP)).isTrue();
         assertThat(ring.supports(IoUringConstants.IORING_OP_READV)).isTrue();

@@ -5,9 +5,12 @@ import io.thimble.linux.EventFd;
 import io.thimble.linux.Fd;
 import io.thimble.linux.abi.EventpollConstants;
 import io.thimble.virtio.device.DeviceLoop;
+import io.thimble.virtio.device.Poller;
 import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Queue;
 import java.util.function.BooleanSupplier;
@@ -21,6 +24,7 @@ public final class ManualLoop implements DeviceLoop, AutoCloseable {
     private final EventFd wakeUp = new EventFd("test");
     private final Map<Long, Runnable> handlers = new HashMap<>();
     private final Queue<Runnable> tasks = new ArrayDeque<>();
+    private final List<Poller> pollers = new ArrayList<>();
     private long nextKey = 1;
 
     /** Makes a loop for the calling thread to turn. */
@@ -48,6 +52,16 @@ public final class ManualLoop implements DeviceLoop, AutoCloseable {
     }
 
     @Override
+    public void addPoller(Poller poller) {
+        pollers.add(poller);
+    }
+
+    @Override
+    public void removePoller(Poller poller) {
+        pollers.remove(poller);
+    }
+
+    @Override
     public boolean post(Runnable task) {
         synchronized (tasks) {
             tasks.add(task);
@@ -61,6 +75,15 @@ public final class ManualLoop implements DeviceLoop, AutoCloseable {
     @Override
     public boolean isLoopThread() {
         return Thread.currentThread() == owner;
+    }
+
+    /** Asks the pollers once, as a loop does that is awake; returns whether one has found something. */
+    public boolean poll() {
+        boolean found = false;
+        for (Poller poller : List.copyOf(pollers)) {
+            found |= poller.poll();
+        }
+        return found;
     }
 
     /** Turns until nothing is ready any more. */
@@ -86,7 +109,11 @@ public final class ManualLoop implements DeviceLoop, AutoCloseable {
         synchronized (tasks) {
             waiting = tasks.size();
         }
-        int ready = epoll.await(waiting == 0 ? timeout : Duration.ZERO);
+        boolean found = false;
+        for (Poller poller : List.copyOf(pollers)) {
+            found |= poller.beforeSleep() && poller.poll();
+        }
+        int ready = epoll.await(waiting == 0 && !found ? timeout : Duration.ZERO);
         for (int i = 0; i < ready; i++) {
             Runnable handler = handlers.get(epoll.data(i));
             if (handler != null) {
@@ -100,7 +127,7 @@ public final class ManualLoop implements DeviceLoop, AutoCloseable {
             }
             task.run();
         }
-        return ready + waiting > 0;
+        return found || ready + waiting > 0;
     }
 
     @Override

@@ -52,12 +52,23 @@ public final class BlockDevice implements VirtioDevice, BlockHandle {
      * @throws io.thimble.linux.LinuxException if the engine cannot be had, with the remedy
      */
     public BlockDevice(String name, DiskImage image, BlockOptions options, DeviceListener listener) {
+        this(name, image, options, listener, options.engine()::create);
+    }
+
+    /** Makes the engine of an image. */
+    @FunctionalInterface
+    interface EngineMaker {
+        BlockEngine create(String name, DiskImage image);
+    }
+
+    /** As the other, with any engine. */
+    BlockDevice(String name, DiskImage image, BlockOptions options, DeviceListener listener, EngineMaker maker) {
         this.name = name;
         this.image = image;
         this.options = options;
         this.listener = listener;
         try {
-            this.engine = options.engine().create(name, image);
+            this.engine = maker.create(name, image);
             this.config = BlockConfig.space(image, options);
             this.capacity = BlockConfig.sectors(image);
         } catch (RuntimeException e) {

@@ -1,6 +1,7 @@
 package io.thimble.virtio.block;
 
 import io.thimble.linux.Fd;
+import io.thimble.virtio.queue.IoVectors;
 import java.time.Duration;
 
 /**
@@ -26,15 +27,25 @@ interface BlockEngine {
     /** Returns what is readable for {@code EPOLLET} when there are completions; it need not be read. */
     Fd event();
 
-    /** Queues a read into {@code count} iovecs. */
-    void readv(int id, long iovecs, int count, long offset);
+    /** Tells whether there are completions; cheap enough to be asked all the time. */
+    boolean hasCompletions();
 
     /**
-     * Queues a write from {@code count} iovecs.
+     * Says that {@link #event} is waited for, until completions are taken the next time: meanwhile it may stay silent.
+     *
+     * @return whether there are completions already
+     */
+    boolean wantEvent();
+
+    /** Queues a read into the vectors. */
+    void read(int id, IoVectors vectors, long offset);
+
+    /**
+     * Queues a write from the vectors.
      *
      * @param durable whether it completes only when the data is on stable storage
      */
-    void writev(int id, long iovecs, int count, long offset, boolean durable);
+    void write(int id, IoVectors vectors, long offset, boolean durable);
 
     /** Queues the wait until all that was written is on stable storage. */
     void sync(int id);

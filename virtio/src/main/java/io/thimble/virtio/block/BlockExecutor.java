@@ -4,13 +4,11 @@ import io.thimble.linux.Errno;
 import io.thimble.linux.Mman;
 import io.thimble.linux.abi.Errnos;
 import io.thimble.linux.abi.FallocConstants;
-import io.thimble.linux.abi.IovecLayout;
 import io.thimble.linux.abi.VirtioBlkConstants;
 import io.thimble.memory.GuestMemory;
 import io.thimble.virtio.device.DeviceListener;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.BitSet;
 import org.jspecify.annotations.Nullable;
 
@@ -156,9 +154,9 @@ final class BlockExecutor {
     private void queue(BlockIo io) {
         long at = io.request.offset() + io.done;
         if (isRead(io)) {
-            engine.readv(io.id, io.vectors.address(), io.vectors.count(), at);
+            engine.read(io.id, io.vectors, at);
         } else {
-            engine.writev(io.id, io.vectors.address(), io.vectors.count(), at, writeThrough);
+            engine.write(io.id, io.vectors, at, writeThrough);
         }
     }
 
@@ -179,13 +177,10 @@ final class BlockExecutor {
         if ((io.vectors.bytes() & (image.logicalBlockSize() - 1)) != 0) {
             return false;
         }
-        MemorySegment array = io.iovecs;
         long mask = image.memoryAlign() - 1L;
         long bits = 0;
         for (int i = 0; i < io.vectors.count(); i++) {
-            long at = i * IovecLayout.SIZEOF;
-            bits |= array.get(ValueLayout.JAVA_LONG, at + IovecLayout.OFFSETOF_IOV_BASE)
-                    | array.get(ValueLayout.JAVA_LONG, at + IovecLayout.OFFSETOF_IOV_LEN);
+            bits |= io.vectors.address(i) | io.vectors.length(i);
         }
         return (bits & mask) == 0;
     }

@@ -9,7 +9,6 @@ import java.lang.foreign.MemorySegment;
 final class BlockIo {
     final int id;
     final DescriptorChain chain;
-    final MemorySegment iovecs;
     final IoVectors vectors;
     final BlockRequest request = new BlockRequest();
 
@@ -29,7 +28,6 @@ final class BlockIo {
     BlockIo(int id, GuestMemory memory, MemorySegment iovecs) {
         this.id = id;
         this.chain = new DescriptorChain(memory);
-        this.iovecs = iovecs;
         this.vectors = new IoVectors(memory, iovecs);
     }
 

@@ -6,6 +6,7 @@ import io.thimble.linux.abi.VirtioBlkConstants;
 import io.thimble.memory.GuestMemoryException;
 import io.thimble.virtio.device.Activation;
 import io.thimble.virtio.device.DeviceListener;
+import io.thimble.virtio.device.Poller;
 import io.thimble.virtio.device.Throttle;
 import io.thimble.virtio.queue.IoVectors;
 import io.thimble.virtio.queue.Virtqueue;
@@ -18,9 +19,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * A disk at work for one driver, from its activation to the next reset: takes requests out of the queues, has them carried out
  * and returns them. All that is available goes to the engine in one submission, and all that has completed is told to the
- * driver by one interrupt a queue. The loop's only, except {@link #wake}.
+ * driver by one interrupt a queue. The driver need not notify while the loop is awake. The loop's only, except {@link #wake}.
  */
-final class BlockQueues {
+final class BlockQueues implements Poller {
     /** After so many requests others have their turn. */
     private static final int MOST_A_TURN = 256;
 
@@ -39,6 +40,11 @@ final class BlockQueues {
 
     private final @Nullable Virtqueue[] queues;
     private final boolean[] returned;
+    /** Queues whose driver was asked to notify, and was not seen to have done anything since. */
+    private final boolean[] armed;
+    /** Queues with buffers that wait for something else than a notification: a place, or the rate limit. */
+    private final boolean[] waiting;
+
     private final Arena arena = Arena.ofShared();
     private final MemorySegment iovecs;
     private final BlockIo[] requests;
@@ -74,6 +80,8 @@ final class BlockQueues {
         this.free = new int[capacity];
         this.queues = new Virtqueue[activation.queues().size()];
         this.returned = new boolean[queues.length];
+        this.armed = new boolean[queues.length];
+        this.waiting = new boolean[queues.length];
         for (int i = 0; i < queues.length; i++) {
             Optional<Virtqueue> queue = activation.queues().get(i);
             queues[i] = queue.orElse(null);
@@ -88,6 +96,7 @@ final class BlockQueues {
     void start() {
         int interest = EventpollConstants.EPOLLIN | (int) EventpollConstants.EPOLLET;
         watchKey = activation.loop().watch(engine.event(), interest, wakeUp);
+        activation.loop().addPoller(this);
     }
 
     /** Looks into the queues soon; from any thread. */
@@ -105,6 +114,54 @@ final class BlockQueues {
         }
         finish();
         return more;
+    }
+
+    @Override
+    public boolean poll() {
+        boolean found = engine.hasCompletions();
+        for (int i = 0; i < queues.length && !found; i++) {
+            found = hasNews(i);
+        }
+        if (found) {
+            wakeUp.run();
+        }
+        return found;
+    }
+
+    /** What is wrong with a queue is for {@link #take} to find out. */
+    private boolean hasNews(int index) {
+        Virtqueue queue = queues[index];
+        try {
+            return queue != null && mayTake() && !waiting[index] && queue.hasAvailable();
+        } catch (VirtqueueException _) {
+            return true;
+        }
+    }
+
+    @Override
+    public boolean beforeSleep() {
+        boolean found = engine.wantEvent();
+        for (int i = 0; i < queues.length; i++) {
+            found |= arm(i);
+        }
+        return found;
+    }
+
+    private boolean arm(int index) {
+        Virtqueue queue = queues[index];
+        if (queue == null || !mayTake() || armed[index] || waiting[index]) {
+            return false;
+        }
+        armed[index] = true;
+        try {
+            return queue.enableNotifications();
+        } catch (VirtqueueException _) {
+            return true;
+        }
+    }
+
+    private boolean mayTake() {
+        return !paused && !stopping && !broken;
     }
 
     /** The engine has news, a rate limit lets requests through again, or the owner has changed something. */
@@ -129,30 +186,33 @@ final class BlockQueues {
     /** Takes requests and queues their I/O until there is none, or no more may be under way. */
     private boolean take(int index) {
         Virtqueue queue = queues[index];
-        if (queue == null || paused || stopping || broken) {
+        if (queue == null || !mayTake()) {
             return false;
         }
+        waiting[index] = false;
         try {
-            int left = MOST_A_TURN;
-            do {
-                queue.disableNotifications();
-                while (queue.hasAvailable()) {
-                    if (freeCount == 0 && made == requests.length) {
-                        // finish() comes back when some have completed; until then the driver need not notify.
-                        return false;
-                    }
-                    long delay = throttle.delay();
-                    if (delay > 0) {
-                        counters.add(BlockCounters.THROTTLED, 1);
-                        throttle.later(activation.loop(), delay, wakeUp);
-                        return false;
-                    }
-                    if (left-- == 0) {
-                        return true;
-                    }
-                    takeOne(queue, index);
+            for (int left = MOST_A_TURN; queue.hasAvailable(); left--) {
+                if (armed[index]) {
+                    armed[index] = false;
+                    queue.disableNotifications();
                 }
-            } while (queue.enableNotifications());
+                if (freeCount == 0 && made == requests.length) {
+                    // finish() comes back when some have completed; until then the driver need not notify.
+                    waiting[index] = true;
+                    return false;
+                }
+                long delay = throttle.delay();
+                if (delay > 0) {
+                    counters.add(BlockCounters.THROTTLED, 1);
+                    throttle.later(activation.loop(), delay, wakeUp);
+                    waiting[index] = true;
+                    return false;
+                }
+                if (left == 0) {
+                    return true;
+                }
+                takeOne(queue, index);
+            }
             return false;
         } catch (VirtqueueException | GuestMemoryException e) {
             broken = true;
@@ -247,6 +307,7 @@ final class BlockQueues {
         throttle.cancel();
         whenQuiet = () -> {
             activation.loop().unwatch(engine.event(), watchKey);
+            activation.loop().removePoller(this);
             arena.close();
             stopped.run();
         };
@@ -255,6 +316,7 @@ final class BlockQueues {
 
     /** Frees the memory, if the engine uses it no more. */
     void close(boolean ended) {
+        activation.loop().removePoller(this);
         if (ended) {
             arena.close();
         }

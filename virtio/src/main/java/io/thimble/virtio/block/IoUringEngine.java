@@ -6,6 +6,7 @@ import io.thimble.linux.LinuxException;
 import io.thimble.linux.abi.Errnos;
 import io.thimble.linux.abi.FsConstants;
 import io.thimble.linux.abi.IoUringConstants;
+import io.thimble.virtio.queue.IoVectors;
 import java.time.Duration;
 
 /** I/O by io_uring(7): one system call starts a batch and takes what has completed. */
@@ -14,6 +15,8 @@ final class IoUringEngine implements BlockEngine {
     private static final int MOST = 256;
     private static final int FILE = 0;
     private static final int[] NEEDED = {
+        IoUringConstants.IORING_OP_READ,
+        IoUringConstants.IORING_OP_WRITE,
         IoUringConstants.IORING_OP_READV,
         IoUringConstants.IORING_OP_WRITEV,
         IoUringConstants.IORING_OP_FSYNC,
@@ -24,6 +27,7 @@ final class IoUringEngine implements BlockEngine {
     private final int capacity;
     private final IoUring.CompletionConsumer handOver = this::handOver;
     private Completions receiver = (_, _) -> {};
+    private boolean signalling = true;
 
     /**
      * Sets up a ring for the file.
@@ -62,17 +66,41 @@ final class IoUringEngine implements BlockEngine {
     }
 
     @Override
-    public void readv(int id, long iovecs, int count, long offset) {
-        while (!ring.readv(FILE, iovecs, count, offset, id)) {
+    public boolean hasCompletions() {
+        return ring.hasCompletions();
+    }
+
+    @Override
+    public boolean wantEvent() {
+        if (!signalling) {
+            signalling = true;
+            return ring.setSignalling(true);
+        }
+        return ring.hasCompletions();
+    }
+
+    @Override
+    public void read(int id, IoVectors vectors, long offset) {
+        while (!(isOne(vectors)
+                ? ring.read(FILE, vectors.address(0), (int) vectors.length(0), offset, id)
+                : ring.readv(FILE, vectors.address(), vectors.count(), offset, id))) {
             makeRoom();
         }
     }
 
     @Override
-    public void writev(int id, long iovecs, int count, long offset, boolean durable) {
-        while (!ring.writev(FILE, iovecs, count, offset, durable ? FsConstants.RWF_DSYNC : 0, id)) {
+    public void write(int id, IoVectors vectors, long offset, boolean durable) {
+        int flags = durable ? FsConstants.RWF_DSYNC : 0;
+        while (!(isOne(vectors)
+                ? ring.write(FILE, vectors.address(0), (int) vectors.length(0), offset, flags, id)
+                : ring.writev(FILE, vectors.address(), vectors.count(), offset, flags, id))) {
             makeRoom();
         }
+    }
+
+    /** One piece of memory goes without an array of vectors, which the kernel need not copy then. */
+    private static boolean isOne(IoVectors vectors) {
+        return vectors.count() == 1 && vectors.bytes() <= Integer.MAX_VALUE;
     }
 
     @Override
@@ -111,12 +139,12 @@ final class IoUringEngine implements BlockEngine {
 
     @Override
     public int complete(Completions completions) {
-        receiver = completions;
-        int count = ring.completePosted(handOver);
-        if (count == 0 && ring.inFlight() > 0) {
-            count = ring.complete(handOver);
+        if (signalling) {
+            signalling = false;
+            boolean _ = ring.setSignalling(false);
         }
-        return count;
+        receiver = completions;
+        return ring.complete(handOver);
     }
 
     private void handOver(long userData, int result) {

@@ -4,6 +4,7 @@ import io.thimble.linux.EventFd;
 import io.thimble.linux.Fd;
 import io.thimble.linux.FileIo;
 import io.thimble.linux.abi.FsConstants;
+import io.thimble.virtio.queue.IoVectors;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -48,6 +49,7 @@ final class WorkerEngine implements BlockEngine {
     private final IdQueue done = new IdQueue(CAPACITY);
     private final List<Thread> threads = new ArrayList<>(MOST_THREADS);
     private int idle;
+    private volatile boolean anyDone; // written under the lock
     private boolean stopping;
 
     /** Starts no thread yet. */
@@ -73,13 +75,23 @@ final class WorkerEngine implements BlockEngine {
     }
 
     @Override
-    public void readv(int id, long iovecs, int iovecCount, long at) {
-        stage(id, READ, iovecs, iovecCount, at, 0);
+    public boolean hasCompletions() {
+        return anyDone;
     }
 
     @Override
-    public void writev(int id, long iovecs, int iovecCount, long at, boolean durable) {
-        stage(id, durable ? DURABLE_WRITE : WRITE, iovecs, iovecCount, at, 0);
+    public boolean wantEvent() {
+        return anyDone; // the event is signalled in any case
+    }
+
+    @Override
+    public void read(int id, IoVectors vectors, long at) {
+        stage(id, READ, vectors.address(), vectors.count(), at, 0);
+    }
+
+    @Override
+    public void write(int id, IoVectors vectors, long at, boolean durable) {
+        stage(id, durable ? DURABLE_WRITE : WRITE, vectors.address(), vectors.count(), at, 0);
     }
 
     @Override
@@ -155,6 +167,7 @@ final class WorkerEngine implements BlockEngine {
                 }
                 boolean first = done.isEmpty();
                 done.add(id);
+                anyDone = true;
                 if (first) {
                     event.signal();
                 }
@@ -183,6 +196,7 @@ final class WorkerEngine implements BlockEngine {
             for (int i = 0; i < number; i++) {
                 taken[i] = done.remove();
             }
+            anyDone = false;
         } finally {
             lock.unlock();
         }

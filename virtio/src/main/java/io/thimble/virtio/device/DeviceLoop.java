@@ -28,6 +28,12 @@ public interface DeviceLoop {
      */
     boolean post(Runnable task);
 
+    /** Asks {@code poller} while the loop is awake, and before it sleeps; on the loop's thread. */
+    void addPoller(Poller poller);
+
+    /** Ends {@link #addPoller}. */
+    void removePoller(Poller poller);
+
     /** Tells whether the calling thread is the loop's. */
     boolean isLoopThread();
 }

@@ -144,6 +144,7 @@ public final class NetDevice implements VirtioDevice {
         }
         NetSession started = new NetSession(this, activation, pairs);
         session = started;
+        activation.loop().addPoller(started);
         backend.start(activation.loop(), started);
         backend.setGuestOffloads(guestOffloads);
         backend.setActivePairs(activePairs);

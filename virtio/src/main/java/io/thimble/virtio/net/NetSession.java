@@ -3,6 +3,7 @@ package io.thimble.virtio.net;
 import io.thimble.memory.GuestMemoryException;
 import io.thimble.virtio.device.Activation;
 import io.thimble.virtio.device.DeviceLoop;
+import io.thimble.virtio.device.Poller;
 import io.thimble.virtio.queue.Virtqueue;
 import io.thimble.virtio.queue.VirtqueueException;
 import java.lang.foreign.Arena;
@@ -12,9 +13,10 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A network device at work for one driver. Work comes from two sides, the driver's notifications and the back end; either way a
- * queue that has had its turn waits for the others'. On the loop's thread.
+ * queue that has had its turn waits for the others'. The driver need not notify of frames while the loop is awake. On the
+ * loop's thread.
  */
-final class NetSession implements NetBackend.Events {
+final class NetSession implements NetBackend.Events, Poller {
     private final NetDevice device;
     private final Activation activation;
     private final Arena arena = Arena.ofShared();
@@ -66,6 +68,29 @@ final class NetSession implements NetBackend.Events {
         for (int i = 0; i < turns.length; i++) {
             turns[i] = new Turn(server(i, activation.queues().get(i)));
         }
+    }
+
+    @Override
+    public boolean poll() {
+        boolean found = false;
+        for (int pair = 0; pair < transmitters.length && !over && !paused; pair++) {
+            TransmitQueue transmitter = transmitters[pair];
+            if (transmitter != null && transmitter.hasNews()) {
+                turns[2 * pair + 1].serve();
+                found = true;
+            }
+        }
+        return found;
+    }
+
+    @Override
+    public boolean beforeSleep() {
+        boolean found = false;
+        for (int pair = 0; pair < transmitters.length && !over && !paused; pair++) {
+            TransmitQueue transmitter = transmitters[pair];
+            found |= transmitter != null && transmitter.arm();
+        }
+        return found;
     }
 
     private BooleanSupplier server(int index, Optional<Virtqueue> queue) {
@@ -151,6 +176,7 @@ final class NetSession implements NetBackend.Events {
 
     void close() {
         over = true;
+        activation.loop().removePoller(this);
         arena.close();
     }
 }

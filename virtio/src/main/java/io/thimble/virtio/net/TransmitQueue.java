@@ -3,6 +3,7 @@ package io.thimble.virtio.net;
 import io.thimble.virtio.device.Activation;
 import io.thimble.virtio.device.DeviceInterrupt;
 import io.thimble.virtio.queue.Virtqueue;
+import io.thimble.virtio.queue.VirtqueueException;
 import java.lang.foreign.Arena;
 
 /**
@@ -23,6 +24,8 @@ final class TransmitQueue {
     private final long features;
     private final TransmitPacket packet;
     private boolean blocked;
+    /** Whether the driver was asked to notify, and was not seen to have done anything since. */
+    private boolean armed;
 
     /**
      * Serves the transmit queue of a pair.
@@ -44,6 +47,28 @@ final class TransmitQueue {
         blocked = false;
     }
 
+    /** Tells whether there are frames that can go; what is wrong with the queue is for {@link #serve} to find out. */
+    boolean hasNews() {
+        try {
+            return !blocked && queue.hasAvailable() && device.maySend();
+        } catch (VirtqueueException _) {
+            return true;
+        }
+    }
+
+    /** Asks the driver to notify, unless something else is waited for; returns whether there are frames already. */
+    boolean arm() {
+        if (armed || blocked) {
+            return false;
+        }
+        armed = true;
+        try {
+            return queue.enableNotifications() && device.maySend();
+        } catch (VirtqueueException _) {
+            return true;
+        }
+    }
+
     /** Moves frames; returns whether a turn was up before there were no more. */
     boolean serve() {
         int frames = 0;
@@ -53,11 +78,13 @@ final class TransmitQueue {
             if (!device.maySend()) {
                 break;
             }
-            queue.disableNotifications();
             if (!queue.pop(packet.chain())) {
-                queue.publishUsed();
-                wait = !queue.enableNotifications();
+                wait = true;
                 continue;
+            }
+            if (armed) {
+                armed = false;
+                queue.disableNotifications();
             }
             if (!send()) {
                 queue.undoPop(packet.chain());

@@ -115,6 +115,16 @@ public final class IoVectors {
         return array.address();
     }
 
+    /** Returns the address that vector {@code i} holds. */
+    public long address(int i) {
+        return array.get(ValueLayout.JAVA_LONG, (long) i * SIZEOF);
+    }
+
+    /** Returns the length of vector {@code i} in bytes. */
+    public long length(int i) {
+        return array.get(ValueLayout.JAVA_LONG, (long) i * SIZEOF + OFFSETOF_LEN);
+    }
+
     /** Returns how many vectors there are. */
     public int count() {
         return count;

@@ -7,8 +7,10 @@ import io.thimble.linux.abi.VirtioBlkConfigLayout;
 import io.thimble.linux.abi.VirtioBlkConstants;
 import io.thimble.linux.abi.VirtioConfigConstants;
 import io.thimble.linux.abi.VirtioMmioConstants;
+import io.thimble.linux.abi.VirtioRingConstants;
 import io.thimble.memory.GuestMemory;
 import io.thimble.virtio.device.RateLimits;
+import io.thimble.virtio.testing.MockQueue;
 import io.thimble.virtio.testing.MockQueue.Piece;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -67,6 +69,30 @@ class BlockDeviceTest {
         byte[] bytes = new byte[length];
         new SplittableRandom(seed).nextBytes(bytes);
         return bytes;
+    }
+
+    @ParameterizedTest
+    @EnumSource(value = BlockEngineKind.class, mode = Mode.EXCLUDE, names = "AUTO")
+    void a_loop_that_is_awake_finds_requests_without_a_notification_and_asks_for_it_before_it_sleeps(
+            BlockEngineKind engine) {
+        long noEventIndex = ~(1L << VirtioRingConstants.VIRTIO_RING_F_EVENT_IDX);
+        try (BlockDriver disk = new BlockDriver(path, false, false, options(engine)).start(noEventIndex)) {
+            MockQueue queue = disk.driver.queue(0);
+            disk.loop.run();
+            assertThat(disk.loop.poll()).isFalse();
+            BlockDriver.Pending first = disk.queue(0, VirtioBlkConstants.VIRTIO_BLK_T_FLUSH, 0);
+            assertThat(queue.mustNotify(false)).as("asleep").isTrue();
+            assertThat(disk.loop.poll()).isTrue();
+            BlockDriver.Pending second = disk.queue(0, VirtioBlkConstants.VIRTIO_BLK_T_FLUSH, 0);
+            assertThat(queue.mustNotify(false)).as("awake").isFalse();
+            assertThat(List.of(disk.await().id(), disk.await().id()))
+                    .containsExactlyInAnyOrder(first.head(), second.head());
+            assertThat(disk.status(first)).isEqualTo(OK);
+            assertThat(disk.status(second)).isEqualTo(OK);
+            disk.loop.run();
+            BlockDriver.Pending _ = disk.queue(0, VirtioBlkConstants.VIRTIO_BLK_T_FLUSH, 0);
+            assertThat(queue.mustNotify(false)).as("asleep again").isTrue();
+        }
     }
 
     @ParameterizedTest
@@ -506,6 +532,40 @@ class BlockDeviceTest {
             boolean _ = disk.device.queueNotified(0);
             assertThat(disk.closeDevice()).isTrue();
             DiskImage.open(path, false, false, 0).close();
+        }
+    }
+
+    @Test
+    void io_that_does_not_end_is_reported_and_its_request_left_alone() {
+        try (StuckEngine engine = new StuckEngine();
+                BlockDriver disk =
+                        new BlockDriver(path, false, false, options(BlockEngineKind.AUTO), (_, _) -> engine).start()) {
+            BlockDriver.Pending request = disk.queue(0, VirtioBlkConstants.VIRTIO_BLK_T_FLUSH, 0);
+            disk.notifyQueue(0);
+            disk.loop.run();
+            assertThat(engine.inFlight()).isEqualTo(1);
+            assertThat(disk.closeDevice()).as("all I/O has ended").isFalse();
+            assertThat(disk.failures).singleElement().asString().contains("has not ended");
+            assertThat(disk.status(request)).isEqualTo(BlockDriver.NO_STATUS);
+        }
+    }
+
+    @Test
+    void a_reset_is_over_when_io_that_was_stuck_has_ended() {
+        try (StuckEngine engine = new StuckEngine();
+                BlockDriver disk =
+                        new BlockDriver(path, false, false, options(BlockEngineKind.AUTO), (_, _) -> engine).start()) {
+            BlockDriver.Pending request = disk.queue(0, VirtioBlkConstants.VIRTIO_BLK_T_FLUSH, 0);
+            disk.notifyQueue(0);
+            disk.loop.run();
+            List<String> ended = new ArrayList<>();
+            disk.device.reset(() -> ended.add("ended"));
+            disk.loop.run();
+            assertThat(ended).isEmpty();
+            engine.letGo();
+            disk.loop.run();
+            assertThat(ended).containsExactly("ended");
+            assertThat(disk.status(request)).as("not for the driver any more").isEqualTo(BlockDriver.NO_STATUS);
         }
     }
 }

@@ -43,6 +43,10 @@ final class BlockDriver implements AutoCloseable {
     record Pending(int queue, int head, long status) {}
 
     BlockDriver(Path path, boolean readOnly, boolean direct, BlockOptions options) {
+        this(path, readOnly, direct, options, options.engine()::create);
+    }
+
+    BlockDriver(Path path, boolean readOnly, boolean direct, BlockOptions options, BlockDevice.EngineMaker maker) {
         DeviceListener listener = new DeviceListener() {
             @Override
             public void needsReset(String name, String reason) {}
@@ -52,7 +56,7 @@ final class BlockDriver implements AutoCloseable {
                 failures.add(message);
             }
         };
-        device = new BlockDevice("disk0", DiskImage.open(path, readOnly, direct, 0), options, listener);
+        device = new BlockDevice("disk0", DiskImage.open(path, readOnly, direct, 0), options, listener, maker);
         DeviceBench bench = new DeviceBench(device, places, loop);
         core = bench.core();
         driver = bench.driver();

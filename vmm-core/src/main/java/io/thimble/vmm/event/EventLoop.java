@@ -5,9 +5,13 @@ import io.thimble.linux.EventFd;
 import io.thimble.linux.Fd;
 import io.thimble.linux.abi.EventpollConstants;
 import io.thimble.virtio.device.DeviceLoop;
-import java.time.Duration;
+import io.thimble.virtio.device.Poller;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Queue;
+import java.util.concurrent.Semaphore;
 import java.util.function.Consumer;
 
 /**
@@ -24,12 +28,22 @@ public final class EventLoop implements DeviceLoop {
     private static final int EVENTS_AT_ONCE = 64;
     private static final long WAKE_UP = -1;
     private static final long STACK_SIZE = 512 * 1024;
+    private static final int FOUND_NOTHING = -1;
+
+    /** In nanoseconds: a look around that took so long was not alone on its processor. */
+    private static final long DISTURBANCE = 30_000;
+
+    /** So many loops look around at once: half of the processors are for whoever brings the work. */
+    private static final Semaphore SPINNERS =
+            new Semaphore(Math.max(0, Runtime.getRuntime().availableProcessors() / 2));
 
     private final Thread thread;
     private final Consumer<Throwable> failureHandler;
     private final EventFd wakeUp;
     private final Epoll epoll;
     private final Watches watches = new Watches();
+    private final SpinTime spinTime = new SpinTime(Runtime.getRuntime().availableProcessors());
+    private Poller[] pollers = {};
 
     private final Object lock = new Object();
     private final Queue<Runnable> tasks = new ArrayDeque<>(); // guarded by lock, as the two below
@@ -94,6 +108,20 @@ public final class EventLoop implements DeviceLoop {
     }
 
     @Override
+    public void addPoller(Poller poller) {
+        List<Poller> more = new ArrayList<>(Arrays.asList(pollers));
+        more.add(poller);
+        pollers = more.toArray(Poller[]::new);
+    }
+
+    @Override
+    public void removePoller(Poller poller) {
+        List<Poller> fewer = new ArrayList<>(Arrays.asList(pollers));
+        boolean _ = fewer.remove(poller);
+        pollers = fewer.toArray(Poller[]::new);
+    }
+
+    @Override
     public boolean post(Runnable task) {
         synchronized (lock) {
             if (stopping) {
@@ -141,7 +169,7 @@ public final class EventLoop implements DeviceLoop {
     private void run() {
         try {
             while (true) {
-                int count = hasTasks() ? epoll.await(Duration.ZERO) : epoll.await();
+                int count = hasTasks() ? epoll.poll() : awaitEvents();
                 for (int i = 0; i < count; i++) {
                     long key = epoll.data(i);
                     if (key == WAKE_UP) {
@@ -161,6 +189,77 @@ public final class EventLoop implements DeviceLoop {
             close();
             atEnd.run();
         }
+    }
+
+    /** Looks around, then sleeps until there are events; returns how many, 0 where pollers have found something. */
+    private int awaitEvents() {
+        if (pollers.length == 0) {
+            return epoll.await();
+        }
+        long start = System.nanoTime();
+        int count = lookAround(start);
+        if (count == FOUND_NOTHING) {
+            // One that has found something is polled before the loop sleeps, the others after it has woken.
+            count = beforeSleep() ? 0 : epoll.await();
+        }
+        spinTime.waited(System.nanoTime() - start);
+        return count;
+    }
+
+    @SuppressWarnings("ThreadPriorityCheck") // nothing relies on it but the time of others
+    private int lookAround(long start) {
+        long most = spinTime.nanos(start);
+        if (most == 0 || !SPINNERS.tryAcquire()) {
+            return FOUND_NOTHING;
+        }
+        try {
+            long now = start;
+            while (now - start < most) {
+                boolean found = poll();
+                int count = found ? 0 : epoll.poll();
+                if (found || count > 0) {
+                    spinTime.paid();
+                    return count;
+                }
+                // Whoever waits for this processor gets it, a vCPU with an interrupt perhaps.
+                Thread.yield();
+                long after = System.nanoTime();
+                if (after - now > DISTURBANCE) {
+                    spinTime.disturbed(after);
+                    break;
+                }
+                now = after;
+            }
+            return FOUND_NOTHING;
+        } finally {
+            SPINNERS.release();
+        }
+    }
+
+    private boolean poll() {
+        boolean found = false;
+        for (Poller poller : pollers) {
+            found |= poll(poller);
+        }
+        return found;
+    }
+
+    private boolean poll(Poller poller) {
+        try {
+            return poller.poll();
+        } catch (Throwable t) {
+            failureHandler.accept(t);
+            return false;
+        }
+    }
+
+    private boolean beforeSleep() {
+        for (Poller poller : pollers) {
+            if (poller.beforeSleep() && poll(poller)) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private boolean hasTasks() {

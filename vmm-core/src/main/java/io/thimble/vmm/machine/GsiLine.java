@@ -24,6 +24,17 @@ final class GsiLine implements InterruptLine {
         }
     }
 
+    /**
+     * Raises one interrupt, as an edge. An irqfd would do the same in one call, but by a thread of the kernel's that must get
+     * a processor first: KVM delivers through its IOAPIC from no interrupt context.
+     */
+    synchronized void pulse() {
+        if (connected) {
+            vm.irqLine(gsi, true);
+            vm.irqLine(gsi, false);
+        }
+    }
+
     /** Cuts the line; returns when no thread uses the VM through it any more. */
     synchronized void disconnect() {
         connected = false;

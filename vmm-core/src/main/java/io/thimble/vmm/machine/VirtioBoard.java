@@ -2,7 +2,6 @@ package io.thimble.vmm.machine;
 
 import io.thimble.kvm.KvmVm;
 import io.thimble.kvm.abi.KvmConstants;
-import io.thimble.linux.EventFd;
 import io.thimble.linux.abi.VirtioMmioConstants;
 import io.thimble.memory.GuestMemory;
 import io.thimble.virtio.device.DeviceListener;
@@ -20,7 +19,7 @@ import java.util.concurrent.CountDownLatch;
 
 /**
  * The virtio devices behind their registers, wired to KVM: an ioeventfd for each queue's notification and for the
- * acknowledgement of an interrupt, and an irqfd for each device's interrupt, so that none of them takes a turn through a
+ * acknowledgement of an interrupt, and a line for each device's interrupt, so that none of them takes a turn through a
  * vCPU's thread. What is left of an interrupt there is one read of its status.
  *
  * <p>Threads: {@link #pause}, {@link #resume} and {@link #abandonWaits} from any; {@link #close} as the machine's life says.
@@ -29,7 +28,7 @@ final class VirtioBoard {
     private final EventLoop loop;
     private final boolean packed;
     private final List<TransportCore> cores = new ArrayList<>();
-    private final List<EventFd> interrupts = new ArrayList<>();
+    private final List<GsiLine> lines = new ArrayList<>();
     private final Bus mmio;
     private volatile boolean abandoned;
     private volatile CountDownLatch pausing = new CountDownLatch(0);
@@ -70,11 +69,10 @@ final class VirtioBoard {
 
     private MmioTransport connect(
             KvmVm vm, VirtioDevice device, VirtioMmioDevice place, GuestMemory memory, DeviceListener listener) {
-        EventFd interrupt = new EventFd(device.name() + " interrupt");
-        interrupts.add(interrupt);
-        TransportCore core = new TransportCore(device, memory, loop, interrupt::signal, listener, packed);
+        GsiLine line = new GsiLine(vm, place.gsi());
+        lines.add(line);
+        TransportCore core = new TransportCore(device, memory, loop, line::pulse, listener, packed);
         cores.add(core);
-        vm.addIrqfd(interrupt, place.gsi());
         for (int queue = 0; queue < core.queueCount(); queue++) {
             vm.ioeventfd(
                     core.notifier(queue),
@@ -159,7 +157,7 @@ final class VirtioBoard {
         for (TransportCore core : cores) {
             ended &= core.close(Duration.ofNanos(Math.max(0, end - System.nanoTime())));
         }
-        interrupts.forEach(EventFd::close);
+        lines.forEach(GsiLine::disconnect);
         return ended;
     }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.thimble.linux.EventFd;
 import io.thimble.linux.abi.EventpollConstants;
+import io.thimble.virtio.device.Poller;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -11,6 +12,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -150,5 +152,90 @@ class EventLoopTest {
         for (int i = 0; i < 100; i++) {
             assertThat(watches.handler(watches.add(second))).isSameAs(second);
         }
+    }
+
+    /** Has {@code work} to find, of which nobody tells the loop. */
+    private static final class CountingPoller implements Poller {
+        private final AtomicInteger work;
+        private final CountDownLatch none = new CountDownLatch(1);
+        private final CountDownLatch asleep = new CountDownLatch(1);
+
+        CountingPoller(int work) {
+            this.work = new AtomicInteger(work);
+        }
+
+        @Override
+        public boolean poll() {
+            if (work.get() == 0) {
+                return false;
+            }
+            if (work.decrementAndGet() == 0) {
+                none.countDown();
+            }
+            return true;
+        }
+
+        @Override
+        public boolean beforeSleep() {
+            if (work.get() > 0) {
+                return true;
+            }
+            asleep.countDown();
+            return false;
+        }
+    }
+
+    @Test
+    void does_not_sleep_while_a_poller_finds_work() throws InterruptedException {
+        CountingPoller poller = new CountingPoller(1000);
+        loop.addPoller(poller);
+        loop.start();
+        assertThat(poller.none.await(10, TimeUnit.SECONDS)).isTrue();
+        assertThat(poller.asleep.await(10, TimeUnit.SECONDS)).isTrue();
+    }
+
+    @Test
+    void a_poller_that_always_finds_work_lets_descriptors_and_tasks_have_their_turn() throws InterruptedException {
+        CountingPoller poller = new CountingPoller(Integer.MAX_VALUE);
+        CountDownLatch served = new CountDownLatch(2);
+        loop.addPoller(poller);
+        try (EventFd event = new EventFd("test")) {
+            loop.watch(event.fd(), EventpollConstants.EPOLLIN, () -> {
+                event.consume();
+                served.countDown();
+            });
+            loop.start();
+            event.signal();
+            loop.post(served::countDown);
+            assertThat(served.await(10, TimeUnit.SECONDS)).isTrue();
+        }
+    }
+
+    @Test
+    void asks_no_poller_that_was_removed_and_goes_on_after_one_that_throws() throws InterruptedException {
+        CountDownLatch asked = new CountDownLatch(1);
+        Poller broken = new Poller() {
+            @Override
+            public boolean poll() {
+                asked.countDown();
+                throw new IllegalStateException("of the test");
+            }
+
+            @Override
+            public boolean beforeSleep() {
+                return true;
+            }
+        };
+        loop.addPoller(broken);
+        loop.start();
+        assertThat(asked.await(10, TimeUnit.SECONDS)).isTrue();
+        CountDownLatch removed = new CountDownLatch(1);
+        loop.post(() -> {
+            loop.removePoller(broken);
+            removed.countDown();
+        });
+        assertThat(removed.await(10, TimeUnit.SECONDS)).isTrue();
+        assertThat(failures).isNotEmpty().allMatch(failure -> "of the test".equals(failure.getMessage()));
+        failures.clear();
     }
 }
