@@ -10,17 +10,21 @@ import io.thimble.it.support.GuestProgram;
 import io.thimble.it.support.HostResources;
 import io.thimble.it.support.LinuxVm;
 import io.thimble.vmm.ConsoleKind;
+import io.thimble.vmm.Disk;
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
 import io.thimble.vmm.GuestKernel;
 import io.thimble.vmm.MicroVm;
 import io.thimble.vmm.VmState;
+import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
@@ -43,6 +47,7 @@ class HostileGuestIT {
     private static final Duration HOW_LONG = Duration.ofSeconds(Long.getLong("thimble.it.hostile.seconds", 5));
     private static final Duration LIMIT = HostKvm.patience(Duration.ofMinutes(1));
     private static final int QUIET_ROUNDS = 100;
+    private static final byte KEPT = 0x5a;
     /** What the hostile VM's share of two processors, and of one busy host, may cost the other at most. */
     private static final int MUCH_SLOWER = 50;
 
@@ -64,6 +69,7 @@ class HostileGuestIT {
         long seed = Long.getLong("thimble.it.hostile.seed", System.nanoTime() | 1);
         reporter.publishEntry("seed", Long.toString(seed));
         GuestKernel program = program(seed);
+        Path kept = image("kept");
         HostResources before = HostResources.now();
         ConsoleText hostile = new ConsoleText();
         try (MicroVm good = MicroVm.builder()
@@ -87,9 +93,11 @@ class HostileGuestIT {
                     .console(hostile)
                     .port("both", InputStream.nullInputStream(), OutputStream.nullOutputStream())
                     .outputPort("out", OutputStream.nullOutputStream())
+                    .disk(image("scratch"))
+                    .disk(Disk.of(kept).readOnly(true))
                     .start()) {
-                assertThat(hostile.awaitText("4 devices\n", LIMIT))
-                        .as("rng, vsock, console, ports; seed " + seed + ": " + hostile)
+                assertThat(hostile.awaitText("6 devices\n", LIMIT))
+                        .as("rng, disks, vsock, console, ports; seed " + seed + ": " + hostile)
                         .isTrue();
                 long end = System.nanoTime() + HOW_LONG.toNanos();
                 while (System.nanoTime() < end) {
@@ -118,10 +126,17 @@ class HostileGuestIT {
             long _ = ask(good);
             good.kill();
         }
+        assertThat(Files.readAllBytes(kept)).as("the disk that is read-only").containsOnly(KEPT);
         HostResources after = HostResources.now();
         assertThat(after.threads()).as("seed " + seed).isEqualTo(before.threads());
         assertThat(after.descriptors()).as("seed " + seed).isEqualTo(before.descriptors());
         assertThat(after.mappings()).as("seed " + seed).isEqualTo(before.mappings());
+    }
+
+    private Path image(String name) throws IOException {
+        byte[] content = new byte[4 << 20];
+        Arrays.fill(content, KEPT);
+        return Files.write(directory.resolve(name), content);
     }
 
     /** Asks the good VM for an answer, checks it, and returns how long it took, in nanoseconds. */
