@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -23,7 +24,10 @@ import java.util.ServiceLoader;
  */
 final class BlockBenchmark {
     private static final Duration LIMIT = Duration.ofMinutes(10);
-    private static final List<String> QEMU_AIO = List.of("io_uring", "native", "threads");
+    private static final String OURS = "thimble";
+    /** We, and QEMU's {@code aio=} values. */
+    private static final List<String> ENGINES = List.of(OURS, "io_uring", "native", "threads");
+
     private static final String RESULT = "RESULT ";
     private static final String END = "NO-MORE-RESULTS";
 
@@ -64,9 +68,11 @@ final class BlockBenchmark {
         BlockBenchmark benchmark = new BlockBenchmark(Path.of(arguments[1]), Integer.parseInt(arguments[3]));
         int rounds = Integer.parseInt(arguments[2]);
         for (int round = 0; round < rounds; round++) {
-            benchmark.take("thimble", benchmark.thimble());
-            for (String aio : QEMU_AIO) {
-                benchmark.take("qemu " + aio, benchmark.qemu(aio));
+            // Another one begins each round, and the order turns around: none always follows the same.
+            List<String> order = new ArrayList<>(ENGINES);
+            Collections.rotate(order, round);
+            for (String engine : round % 2 == 0 ? order : order.reversed()) {
+                benchmark.take(engine, engine.equals(OURS) ? benchmark.thimble() : benchmark.qemu(engine));
             }
             System.err.printf(Locale.ROOT, "round %d of %d%n", round + 1, rounds);
         }
@@ -113,41 +119,21 @@ final class BlockBenchmark {
     private String qemu(String aio) throws IOException, InterruptedException {
         BundledGuest guest = ServiceLoader.load(BundledGuest.class).findFirst().orElseThrow();
         Path initrd = GuestInitrd.withCommand(guest, List.of("sh", "-c", script()));
-        List<String> command = new ArrayList<>(List.of(
-                "qemu-system-x86_64",
-                "-M",
-                "microvm,acpi=off",
-                "-accel",
-                "kvm",
-                "-cpu",
-                "host,-arch-capabilities",
-                "-m",
-                "256M",
-                "-smp",
-                "1",
-                "-nodefaults",
-                "-no-user-config",
-                "-display",
-                "none",
-                "-no-reboot",
-                "-serial",
-                "stdio",
-                "-kernel",
-                guest.kernel().toString(),
-                "-initrd",
-                initrd.toString(),
-                "-append",
-                guest.defaultCommandLine(),
-                "-object",
-                "iothread,id=io",
-                "-drive",
-                "id=b,if=none,format=raw,readonly=on,file=" + folder.resolve("tools.img"),
-                "-device",
-                "virtio-blk-device,drive=b",
-                "-drive",
-                "id=a,if=none,format=raw,cache=none,aio=" + aio + ",file=" + folder.resolve("disk.img"),
-                "-device",
-                "virtio-blk-device,drive=a,iothread=io"));
+        List<String> command = QemuMicrovm.command(
+                guest,
+                initrd,
+                "",
+                List.of(
+                        "-object",
+                        "iothread,id=io",
+                        "-drive",
+                        "id=b,if=none,format=raw,readonly=on,file=" + folder.resolve("tools.img"),
+                        "-device",
+                        "virtio-blk-device,drive=b",
+                        "-drive",
+                        "id=a,if=none,format=raw,cache=none,aio=" + aio + ",file=" + folder.resolve("disk.img"),
+                        "-device",
+                        "virtio-blk-device,drive=a,iothread=io"));
         Process process = new ProcessBuilder(command)
                 .redirectInput(Path.of("/dev/null").toFile())
                 .redirectErrorStream(true)
@@ -189,16 +175,16 @@ final class BlockBenchmark {
         System.out.println("operations a second: median (least .. most)");
         for (Line line : Line.values()) {
             System.out.println(line.title);
-            double ours = median(results.get("thimble").get(line));
+            double ours = median(results.get(OURS).get(line));
             double best = 0;
             for (Map.Entry<String, Map<Line, List<Double>>> machine : results.entrySet()) {
                 List<Double> sorted =
                         machine.getValue().get(line).stream().sorted().toList();
                 double median = median(sorted);
-                best = machine.getKey().equals("thimble") ? best : Math.max(best, median);
+                best = machine.getKey().equals(OURS) ? best : Math.max(best, median);
                 System.out.printf(
                         Locale.ROOT,
-                        "  %-16s %9.0f (%.0f .. %.0f)%n",
+                        "  %-12s %9.0f (%.0f .. %.0f)%n",
                         machine.getKey(),
                         median,
                         sorted.getFirst(),

@@ -19,7 +19,6 @@ public final class BootBenchmark {
     private static final String LINE = "benchmark-line";
     private static final String COMMAND = "echo";
     private static final long MEMORY = 256L << 20;
-    private static final String QEMU = "qemu-system-x86_64";
 
     private BootBenchmark() {}
 
@@ -30,29 +29,7 @@ public final class BootBenchmark {
         BundledGuest guest = ServiceLoader.load(BundledGuest.class).findFirst().orElseThrow();
         Path initrd = GuestInitrd.withCommand(guest, List.of(COMMAND, LINE));
         try {
-            List<String> qemu = List.of(
-                    QEMU,
-                    "-M",
-                    "microvm,acpi=off",
-                    "-accel",
-                    "kvm",
-                    "-cpu",
-                    "host,-arch-capabilities",
-                    "-m",
-                    "256M",
-                    "-nodefaults",
-                    "-no-user-config",
-                    "-no-reboot",
-                    "-display",
-                    "none",
-                    "-serial",
-                    "stdio",
-                    "-kernel",
-                    guest.kernel().toString(),
-                    "-initrd",
-                    initrd.toString(),
-                    "-append",
-                    guest.defaultCommandLine());
+            List<String> qemu = QemuMicrovm.command(guest, initrd, "", List.of());
             List<String> launcher = List.of(root.resolve("thimble").toString(), "run", "--", COMMAND, LINE);
             measure(qemu, launcher, rounds);
         } finally {

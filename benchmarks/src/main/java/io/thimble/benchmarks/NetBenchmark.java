@@ -48,7 +48,8 @@ public final class NetBenchmark {
     private NetBenchmark() {}
 
     private static List<String> iperf(String... more) {
-        List<String> command = new ArrayList<>(List.of("iperf3", "-c", GUEST, "-t", SECONDS, "-f", "g"));
+        List<String> command =
+                new ArrayList<>(List.of("timeout", "30", "iperf3", "-c", GUEST, "-t", SECONDS, "-f", "g"));
         command.addAll(List.of(more));
         return command;
     }
@@ -95,33 +96,15 @@ public final class NetBenchmark {
     }
 
     private static List<String> qemu(BundledGuest guest, Path initrd) throws IOException {
-        return inSpace(List.of(
-                "qemu-system-x86_64",
-                "-M",
-                "microvm,acpi=off",
-                "-accel",
-                "kvm",
-                "-cpu",
-                "host,-arch-capabilities",
-                "-m",
-                "256M",
-                "-nodefaults",
-                "-no-user-config",
-                "-no-reboot",
-                "-display",
-                "none",
-                "-serial",
-                "stdio",
-                "-kernel",
-                guest.kernel().toString(),
-                "-initrd",
-                initrd.toString(),
-                "-netdev",
-                "tap,id=n,ifname=tap0,script=no,downscript=no",
-                "-device",
-                "virtio-net-device,netdev=n",
-                "-append",
-                guest.defaultCommandLine() + " " + ADDRESS));
+        return inSpace(QemuMicrovm.command(
+                guest,
+                initrd,
+                ADDRESS,
+                List.of(
+                        "-netdev",
+                        "tap,id=n,ifname=tap0,script=no,downscript=no",
+                        "-device",
+                        "virtio-net-device,netdev=n")));
     }
 
     private static List<String> thimble(Path root, Path initrd) {
@@ -142,8 +125,13 @@ public final class NetBenchmark {
         Map<String, List<Double>> ofQemu = new LinkedHashMap<>();
         Map<String, List<Double>> ofThimble = new LinkedHashMap<>();
         for (int i = 0; i < rounds; i++) {
-            round(qemu, ofQemu);
-            round(thimble, ofThimble);
+            if (i % 2 == 0) {
+                round(qemu, ofQemu);
+                round(thimble, ofThimble);
+            } else {
+                round(thimble, ofThimble);
+                round(qemu, ofQemu);
+            }
         }
         System.out.println(rounds + " rounds, interleaved: median (least .. most), and the ratio to QEMU");
         for (String line : LINES.keySet()) {
@@ -162,7 +150,8 @@ public final class NetBenchmark {
     private static double median(List<Double> values) {
         List<Double> sorted = new ArrayList<>(values);
         Collections.sort(sorted);
-        return sorted.isEmpty() ? Double.NaN : sorted.get(sorted.size() / 2);
+        int n = sorted.size();
+        return n == 0 ? Double.NaN : (sorted.get((n - 1) / 2) + sorted.get(n / 2)) / 2;
     }
 
     private static String text(List<Double> values) {
@@ -182,7 +171,6 @@ public final class NetBenchmark {
         Path log = Files.createTempFile("benchmark", ".log");
         Process process = new ProcessBuilder(vm)
                 .redirectErrorStream(true)
-                .redirectInput(Path.of("/dev/zero").toFile())
                 .redirectOutput(log.toFile())
                 .start();
         try {
@@ -201,7 +189,7 @@ public final class NetBenchmark {
     }
 
     private static void awaitServer(Process process, Path log) throws IOException, InterruptedException {
-        List<String> probe = inSpace(List.of("iperf3", "-c", GUEST, "-t", "1"));
+        List<String> probe = inSpace(List.of("timeout", "5", "iperf3", "-c", GUEST, "-t", "1"));
         for (int i = 0; i < 100; i++) {
             if (Shell.run(probe).contains("receiver")) {
                 return;
