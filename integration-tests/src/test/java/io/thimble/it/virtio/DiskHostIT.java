@@ -105,8 +105,7 @@ class DiskHostIT {
             Work before = Work.of("thimble-idle-io");
             assertThat(console.awaitText("end\n", LIMIT)).as("%s", console).isTrue();
             Work after = Work.of("thimble-idle-io");
-            assertThat(vm.disks().getFirst().metrics().readBytes())
-                    .isGreaterThanOrEqualTo(SIZE);
+            assertThat(vm.disks().getFirst().metrics().readBytes()).isGreaterThanOrEqualTo(SIZE);
             assertThat(after.wakeUps() - before.wakeUps())
                     .as("wake-ups in 4 seconds")
                     .isLessThan(400);
