@@ -22,6 +22,7 @@ import io.thimble.vmm.boot.RawKernel;
 import io.thimble.vmm.guest.AgentConnector;
 import io.thimble.vmm.spi.BundledGuest;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import org.jspecify.annotations.Nullable;
@@ -69,16 +70,9 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         KernelImage image = openKernel(config.kernel());
         Initrd initrd = new Initrd();
         try {
-            if (config.withInitrd()) {
-                initrd.add(
-                        config.initrd().isPresent()
-                                ? config.initrd().get()
-                                : bundledGuest().initrd());
-                initrd.add(commandSegment(
-                                config.guest(),
-                                config.console().mode(),
-                                config.kernel().traits().serialConsole())
-                        .toBytes());
+            if (config.withInitrd() && !RootDisk.isNeeded(config)) {
+                initrd.add(initrd(config));
+                initrd.add(commandSegment(config).toBytes());
             }
             MemoryNeeds.check(image, initrd.size(), config.memory());
             BootProtocol protocol =
@@ -136,16 +130,24 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         return found;
     }
 
-    private static CommandSegment commandSegment(
-            MachineConfig.GuestCommand guest, ConsoleMode mode, boolean hasSerial) {
+    /** Returns the initial RAM disk's file, without the command's segment. */
+    static Path initrd(MachineConfig config) throws IOException {
+        return config.initrd().isPresent()
+                ? config.initrd().get()
+                : bundledGuest().initrd();
+    }
+
+    /** Returns what the agent is to run. */
+    static CommandSegment commandSegment(MachineConfig config) {
+        MachineConfig.GuestCommand guest = config.guest();
         try {
             return new CommandSegment(
                     guest.command(),
                     guest.environment(),
                     guest.hostname().orElse(null),
                     guest.directory().orElse(null),
-                    hasSerial ? null : Consoles.VIRTIO_CONTROL,
-                    mode == ConsoleMode.STREAM,
+                    config.kernel().traits().serialConsole() ? null : Consoles.VIRTIO_CONTROL,
+                    config.console().mode() == ConsoleMode.STREAM,
                     guest.rows(),
                     guest.columns(),
                     guest.connected() ? "vsock:" + AgentConnector.SESSION_PORT : null,
@@ -169,6 +171,9 @@ record BootPlan(KernelImage image, BootProtocol protocol, Initrd initrd, Command
         }
         line = line.withDefaults(defaults)
                 .withDefaults(NetworkCards.kernelParameters(config.devices().networks()));
+        if (RootDisk.isNeeded(config)) {
+            line = line.withDefaults(RootDisk.kernelParameters(config));
+        }
         if (config.acpi()) {
             return line;
         }

@@ -50,7 +50,7 @@ final class DevicePlan implements AutoCloseable {
     static DevicePlan open(MachineConfig config, Consoles consoles, EventLoop loop, DeviceListener listener) {
         DevicePlan plan = new DevicePlan();
         try {
-            plan.addAll(config.devices(), loop, listener);
+            plan.addAll(config, loop, listener);
             // Last, because a reader that does not read takes its time when the VM ends.
             plan.devices.addAll(consoles.devices());
             int lines = LegacyInterrupts.FREE.size();
@@ -67,7 +67,8 @@ final class DevicePlan implements AutoCloseable {
         }
     }
 
-    private void addAll(MachineConfig.Devices config, EventLoop loop, DeviceListener listener) {
+    private void addAll(MachineConfig machine, EventLoop loop, DeviceListener listener) {
+        MachineConfig.Devices config = machine.devices();
         if (config.rng()) {
             devices.add(new RngDevice());
         }
@@ -75,6 +76,9 @@ final class DevicePlan implements AutoCloseable {
             BlockDevice device = Disks.open(disk, disks.size(), listener);
             devices.add(device);
             disks.add(device);
+        }
+        if (RootDisk.isNeeded(machine)) {
+            devices.add(RootDisk.open(machine, listener));
         }
         if (config.vsock().isPresent()) {
             addVsock(config.vsock().get(), loop);
