@@ -14,6 +14,9 @@ readonly jdk_modules=java.base,java.compiler,java.instrument,java.logging,java.m
 # Drivers that L1 loads before the template is taken, without what they depend on.
 readonly kernel_modules=(kvm-amd virtio_pci 9pnet_virtio 9p virtio_console virtio_scsi sd_mod tun veth bridge loop)
 
+# Drivers that guests load, before what depends on them (setup adds what they depend on).
+readonly guest_modules=(virtio_mmio virtio_blk virtio_console virtio_net virtio_rng virtio_balloon vmw_vsock_virtio_transport ext4)
+
 say() { echo "kvm-host: $*" >&2; }
 
 die() {
@@ -31,24 +34,31 @@ jdk_home() {
   echo "$home"
 }
 
-# Kernels that guests are started from, "NAME SUITE PACKAGE": NAME is their directory in L1's /guests, SUITE is empty ("-")
-# for the machine's own Debian. L1's own kernel is the first, since the cloud flavour has no 9p.
-readonly guest_kernels=(
-  'debian12 - linux-image-amd64'
-  'debian12-cloud - linux-image-cloud-amd64'
-  'debian13-cloud trixie linux-image-cloud-amd64'
-  'sid-cloud sid linux-image-cloud-amd64'
+# Packages that L1's image is made from, "NAME SUITE PACKAGE KIND": NAME is the directory in the cache's packages/, SUITE "-" for the
+# machine's own Debian. KIND "-" means PACKAGE itself; otherwise PACKAGE stands for a kernel, and meant is the linux-image on which it
+# depends, or the linux-binary or linux-modules on which that depends, into which newer ones are split.
+readonly image_packages=(
+  'busybox-static - busybox-static -'
+  'libc6 - libc6 -'
+  'krunfw sid libkrunfw5 -'
+  'debian12 - linux-image-amd64 linux-image'
+  'debian12-cloud - linux-image-cloud-amd64 linux-image'
+  'debian13-cloud trixie linux-image-cloud-amd64 linux-image'
+  'sid-cloud sid linux-image-cloud-amd64 linux-binary'
+  'sid-cloud-modules sid linux-image-cloud-amd64 linux-modules'
 )
 
-# Prints the newest downloaded package in the cache's directory packages/$1; nothing if there is none.
-package_file() { find "$cache/packages/$1" -maxdepth 1 -name '*.deb' 2>/dev/null | sort -V | tail -n 1; }
+# Kernels that guests are started from: their directories in L1's /guests. L1's own is debian12, since the cloud flavour has no 9p.
+readonly guest_kernels=(debian12 debian12-cloud debian13-cloud sid-cloud)
 
-# Prints everything that L1's image is made from, a file a line: packages of busybox, libc and the kernels, in that order.
-# An empty line is one that is missing.
+# Prints the newest downloaded package in the cache's directory packages/$1; nothing if there is none.
+package_file() { { find "$cache/packages/$1" -maxdepth 1 -name '*.deb' 2>/dev/null || true; } | sort -V | tail -n 1; }
+
+# Prints everything that L1's image is made from, a file a line. An empty line is one that is missing.
 image_inputs() {
-  local kernel
-  for kernel in busybox-static libc6 "${guest_kernels[@]%% *}"; do
-    echo "$(package_file "$kernel")"
+  local package
+  for package in "${image_packages[@]%% *}"; do
+    echo "$(package_file "$package")"
   done
 }
 
@@ -70,7 +80,6 @@ image_key() {
   shift
   {
     sha256sum "$@" "$here/init" "$here/setup" "$here/lib.sh" | cut -d' ' -f1
-    printf '%s\n' "${guest_kernels[@]%% *}"
     cat "$jdk/release"
   } | sha256sum | cut -c1-16
 }

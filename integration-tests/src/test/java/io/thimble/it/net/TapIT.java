@@ -7,6 +7,7 @@ import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.Commands;
 import io.thimble.it.support.ConsoleText;
+import io.thimble.it.support.Echo;
 import io.thimble.it.support.GuestPrograms;
 import io.thimble.it.support.NetNamespace;
 import io.thimble.vmm.ExitReason;
@@ -17,18 +18,13 @@ import io.thimble.vmm.MicroVmBuilder;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.Network;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.OutputStream;
-import java.io.UncheckedIOException;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
 import java.net.InetAddress;
-import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -47,7 +43,6 @@ class TapIT {
     private static final String GUEST = "192.0.2.2";
     private static final String HOST6 = "2001:db8::1";
     private static final String GUEST6 = "2001:db8::2";
-    private static final int ECHO = 7;
     /** What counts as a flood, in frames. */
     private static final long FLOOD = 1000;
 
@@ -123,8 +118,8 @@ class TapIT {
             assertThat(console.text()).contains(mtu + "\n");
             for (String address : new String[] {GUEST, GUEST6}) {
                 network.call(() -> {
-                    echoOverTcp(address, new SplittableRandom(seed), 8 << 20);
-                    echoOverUdp(address, new SplittableRandom(seed));
+                    Echo.tcp(address, new SplittableRandom(seed), 8 << 20);
+                    Echo.udp(address, new SplittableRandom(seed), 200);
                     return true;
                 });
             }
@@ -137,44 +132,6 @@ class TapIT {
                 assertThat(average).as("frames larger than the MTU").isGreaterThan(mtu);
             } else {
                 assertThat(average).isLessThan(mtu + 20);
-            }
-        }
-    }
-
-    private static void echoOverTcp(String address, SplittableRandom random, int length) throws Exception {
-        byte[] sent = new byte[length];
-        random.nextBytes(sent);
-        try (Socket socket = new Socket(InetAddress.getByName(address), ECHO)) {
-            socket.setSoTimeout((int) LIMIT.toMillis());
-            OutputStream out = socket.getOutputStream();
-            Thread sender = Thread.ofPlatform().start(() -> {
-                try {
-                    out.write(sent);
-                    socket.shutdownOutput();
-                } catch (IOException e) {
-                    throw new UncheckedIOException(e);
-                }
-            });
-            InputStream in = socket.getInputStream();
-            byte[] got = in.readAllBytes();
-            sender.join();
-            assertThat(Arrays.equals(got, sent)).isTrue();
-        }
-    }
-
-    private static void echoOverUdp(String address, SplittableRandom random) throws Exception {
-        InetAddress guest = InetAddress.getByName(address);
-        try (DatagramSocket socket = new DatagramSocket()) {
-            socket.setSoTimeout((int) LIMIT.toMillis());
-            for (int i = 0; i < 200; i++) {
-                byte[] sent = new byte[i % 10 == 0 ? random.nextInt(1, 60_000) : random.nextInt(1, 1400)];
-                random.nextBytes(sent);
-                socket.send(new DatagramPacket(sent, sent.length, guest, ECHO));
-                DatagramPacket got = new DatagramPacket(new byte[65536], 65536);
-                socket.receive(got);
-                assertThat(Arrays.equals(Arrays.copyOf(got.getData(), got.getLength()), sent))
-                        .as("datagram %d", i)
-                        .isTrue();
             }
         }
     }

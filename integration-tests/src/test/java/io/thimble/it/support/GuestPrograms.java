@@ -37,6 +37,12 @@ public final class GuestPrograms {
         return this;
     }
 
+    /** Adds a file of the host's under a path of the caller's. */
+    public GuestPrograms file(String path, Path file) {
+        files.put(path, file);
+        return this;
+    }
+
     /** Writes the initial RAM disk. */
     public Path write(Path initrd) throws IOException {
         try (OutputStream out = Files.newOutputStream(initrd)) {
