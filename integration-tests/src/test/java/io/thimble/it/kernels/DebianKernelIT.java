@@ -2,7 +2,6 @@ package io.thimble.it.kernels;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.LinuxVm;
@@ -103,15 +102,6 @@ class DebianKernelIT {
         return "full".equals(System.getProperty("thimble.it.matrix"));
     }
 
-    /**
-     * Returns kernel parameters that a kernel needs. QEMU's emulation of AMD-V does not intercept {@code XSETBV}, so that KVM does not
-     * learn which state a guest has switched on and tells a wrong size in CPUID leaf 0xd. Kernels do without XSAVE then; 7.2 crashes
-     * instead.
-     */
-    static String parameters(String kernel) {
-        return HostKvm.isEmulated() && kernel.equals("sid-cloud") ? "noxsave" : "";
-    }
-
     static Stream<Run> runs() {
         if (!isFull()) {
             return Stream.of(
@@ -167,7 +157,7 @@ class DebianKernelIT {
                         .kernel(run.entry.of(run.kernel))
                         .vcpus(setting.vcpus)
                         .memory(setting.mebibytes << 20)
-                        .append("quiet loglevel=3 " + parameters(run.kernel)),
+                        .append("quiet loglevel=3"),
                 """
                 uname -r
                 echo "nproc $(nproc)"

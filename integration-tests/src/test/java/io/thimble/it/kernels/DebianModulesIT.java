@@ -5,12 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.Commands;
 import io.thimble.it.support.Echo;
+import io.thimble.virtio.net.NetStatistics;
 import io.thimble.vmm.CopyResult;
 import io.thimble.vmm.ExecResult;
 import io.thimble.vmm.GuestBalloon;
 import io.thimble.vmm.GuestProcess;
 import io.thimble.vmm.MicroVm;
-import io.thimble.vmm.NetworkStatistics;
 import io.thimble.vmm.VsockChannel;
 import io.thimble.vmm.VsockListener;
 import java.io.IOException;
@@ -303,8 +303,8 @@ class DebianModulesIT {
                 }
             }
         }
-        NetworkStatistics offloaded = vm.networks().getFirst().statistics();
-        NetworkStatistics plain = vm.networks().getLast().statistics();
+        NetStatistics offloaded = vm.networks().getFirst().statistics();
+        NetStatistics plain = vm.networks().getLast().statistics();
         assertThat(offloaded.malformed() + plain.malformed()).isZero();
         assertThat(offloaded.receivedBytes() / offloaded.receivedFrames())
                 .as("frames larger than the MTU")

@@ -69,7 +69,7 @@ final class ModulesGuest {
         vm = MicroVm.builder()
                 .kernel(DebianKernelIT.Entry.ELF.of(kernel))
                 .initrd(initrd())
-                .append("quiet loglevel=3 rdinit=/load-modules " + DebianKernelIT.parameters(kernel))
+                .append("quiet loglevel=3 rdinit=/load-modules")
                 .vcpus(2)
                 .consoleKind(ConsoleKind.VIRTIO)
                 .console(console)
