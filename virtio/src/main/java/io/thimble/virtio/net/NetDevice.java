@@ -259,12 +259,16 @@ public final class NetDevice implements VirtioDevice {
         return new NetLimits(receiveLimit.limits(), transmitLimit.limits());
     }
 
-    /** Changes the limits, at once. On the loop's thread. */
+    /** Changes the limits; from any thread. Frames that wait already go by them after {@link #limitsChanged}. */
     public void setLimits(NetLimits limits) {
-        receiveLimit.cancel();
         receiveLimit.setLimits(limits.receive());
-        transmitLimit.cancel();
         transmitLimit.setLimits(limits.transmit());
+    }
+
+    /** Looks at frames that wait for the limits that were before. On the loop's thread. */
+    public void limitsChanged() {
+        receiveLimit.cancel();
+        transmitLimit.cancel();
         lookAgain();
     }
 

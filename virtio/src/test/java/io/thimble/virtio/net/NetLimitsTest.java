@@ -24,6 +24,11 @@ class NetLimitsTest extends NetBench {
         notifyReceive();
     }
 
+    private void change(NetLimits limits) {
+        device.setLimits(limits);
+        device.limitsChanged();
+    }
+
     private void sendAtOnce(int count, int length) {
         for (int i = 0; i < count; i++) {
             byte[] packet = packet(frame(length));
@@ -93,12 +98,12 @@ class NetLimitsTest extends NetBench {
         useLimits(FOUR_FRAMES, FOUR_FRAMES);
         sendAtOnce(20, 60);
         comeAtOnce(20, 60);
-        device.setLimits(NetLimits.NONE);
+        change(NetLimits.NONE);
         loop.run();
         assertThat(backend.sent).hasSize(20);
         assertThat(device.statistics().receivedFrames()).isEqualTo(20);
         NetLimits few = NetLimits.both(FOUR_FRAMES);
-        device.setLimits(few);
+        change(few);
         assertThat(device.limits()).isEqualTo(few);
         sendAtOnce(20, 60);
         assertThat(backend.sent).hasSize(24);
@@ -109,16 +114,16 @@ class NetLimitsTest extends NetBench {
         useLimits(FOUR_FRAMES, FOUR_FRAMES);
         sendAtOnce(20, 60);
         device.pause(() -> {});
-        device.setLimits(NetLimits.NONE);
+        change(NetLimits.NONE);
         loop.run();
         assertThat(backend.sent).hasSize(4);
         device.resume();
         loop.run();
         assertThat(backend.sent).hasSize(20);
-        device.setLimits(NetLimits.both(FOUR_FRAMES));
+        change(NetLimits.both(FOUR_FRAMES));
         sendAtOnce(20, 60);
         start();
-        device.setLimits(NetLimits.NONE);
+        change(NetLimits.NONE);
         sendAtOnce(3, 60);
         assertThat(backend.sent).as("of the driver before: 4; of this one: 3").hasSize(27);
     }

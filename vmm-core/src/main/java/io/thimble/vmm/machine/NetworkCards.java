@@ -103,7 +103,8 @@ final class NetworkCards {
 
         @Override
         public void setLimits(NetLimits limits) {
-            boolean _ = loop.post(() -> device.setLimits(limits));
+            device.setLimits(limits);
+            boolean _ = loop.post(device::limitsChanged);
         }
 
         @Override
