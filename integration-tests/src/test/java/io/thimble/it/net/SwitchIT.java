@@ -7,8 +7,11 @@ import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.GuestPrograms;
+import io.thimble.virtio.device.RateLimits;
+import io.thimble.virtio.net.NetLimits;
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.GuestAddress;
+import io.thimble.vmm.GuestNetwork;
 import io.thimble.vmm.MicroVm;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.Network;
@@ -18,6 +21,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -40,7 +44,10 @@ class SwitchIT {
 
     @BeforeAll
     static void pack() throws Exception {
-        initrd = new GuestPrograms().host("/usr/bin/iperf3").write(directory.resolve("initrd"));
+        initrd = new GuestPrograms()
+                .host("/usr/bin/iperf3")
+                .host("/usr/bin/ping")
+                .write(directory.resolve("initrd"));
     }
 
     private MicroVm start(int number, boolean offloads, ConsoleText console, String script) {
@@ -124,17 +131,23 @@ class SwitchIT {
         ConsoleText flooder = new ConsoleText();
         ConsoleText victim = new ConsoleText();
         ConsoleText third = new ConsoleText();
+        ConsoleText stalled = new ConsoleText();
         String beat = "echo up; while read x; do echo beat $x; done";
         try (MicroVm first = start(1, true, victim, beat);
                 MicroVm other = start(3, true, third, beat);
+                MicroVm asleep = start(4, true, stalled, beat);
                 MicroVm flood = start(
                         2,
                         true,
                         flooder,
-                        "ping -c 1 192.0.2.1 && echo floods;"
-                                + " while :; do dd if=/dev/zero bs=64 count=200000 2>/dev/null | nc -u -w 1 192.0.2.255 9;"
-                                + " iperf3 -u -c 192.0.2.1 -b 0; done")) {
+                        // The host's ping, which can send many before it waits for an answer.
+                        "read x; echo floods; while :; do"
+                                + " /usr/bin/ping -q -b -f -l 60000 -c 60000 -s 1400 -w 10 192.0.2.255 >/dev/null; done")) {
+            await(stalled, "up");
+            asleep.pause(); // takes nothing from its ring, which fills
+            type(flood, new byte[] {'\n'});
             await(flooder, "floods");
+            awaitDrops();
             for (int i = 0; i < 10; i++) {
                 byte[] line = (i + "\n").getBytes(StandardCharsets.US_ASCII);
                 type(first, line);
@@ -142,13 +155,62 @@ class SwitchIT {
                 await(victim, "beat " + i);
                 await(third, "beat " + i);
             }
-            assertThat(flood.networks().getFirst().statistics().sentFrames()).isPositive();
+            assertThat(first.networks().getFirst().statistics().receivedFrames())
+                    .as("the flood reached the others")
+                    .isPositive();
+            long dropped = middle.dropped();
+            flood.kill();
+            asleep.resume();
+            type(asleep, "wakes\n".getBytes(StandardCharsets.US_ASCII));
+            await(stalled, "beat wakes");
+            assertThat(asleep.networks().getFirst().statistics().receivedFrames())
+                    .as("what its ring held")
+                    .isPositive();
+            assertThat(middle.dropped()).isGreaterThanOrEqualTo(dropped);
+        }
+    }
+
+    private void awaitDrops() {
+        long end = System.nanoTime() + LIMIT.toNanos();
+        while (middle.dropped() == 0) {
+            assertThat(System.nanoTime()).as("frames are dropped and counted").isLessThan(end);
+            LockSupport.parkNanos(10_000_000); // nothing tells when the ring has filled
         }
     }
 
     private static void type(MicroVm vm, byte[] line) {
         for (int typed = 0; typed < line.length; ) {
             typed += vm.type(line, typed, line.length - typed);
+        }
+    }
+
+    /** Bounds from below only: a busy machine makes everything slower. */
+    @Test
+    void a_limit_holds_and_can_be_lifted_while_the_guest_waits_for_it() throws Exception {
+        long rate = 1 << 20;
+        ConsoleText receiverSaid = new ConsoleText();
+        ConsoleText senderSaid = new ConsoleText();
+        try (MicroVm _ = start(1, true, receiverSaid, "echo up; nc -l -p 5000 | wc -c; nc -l -p 5001 | wc -c")) {
+            await(receiverSaid, "up");
+            try (MicroVm sender = start(
+                    2,
+                    true,
+                    senderSaid,
+                    "read x; until dd if=/dev/zero bs=64k count=64 2>/dev/null | nc 192.0.2.1 5000; do usleep 100000; done;"
+                            + " until dd if=/dev/zero bs=64k count=2048 2>/dev/null | nc 192.0.2.1 5001; do usleep 100000; done;"
+                            + " echo fast")) {
+                GuestNetwork card = sender.networks().getFirst();
+                card.setLimits(new NetLimits(RateLimits.NONE, RateLimits.of(rate, 0)));
+                long begin = System.nanoTime();
+                type(sender, new byte[] {'\n'});
+                await(receiverSaid, String.valueOf(64 << 16));
+                // What was sent, but for a burst of a tenth of a second and the last segment.
+                long least = (64L << 16) - rate / 10 - (64 << 10);
+                assertThat(System.nanoTime() - begin).isGreaterThan(least * 1_000_000_000 / rate);
+                card.setLimits(NetLimits.NONE);
+                assertThat(card.limits()).isEqualTo(NetLimits.NONE);
+                await(receiverSaid, String.valueOf(2048 << 16)); // two minutes' worth, with the limit
+            }
         }
     }
 

@@ -6,15 +6,17 @@ import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.Commands;
 import io.thimble.it.support.ConsoleText;
-import io.thimble.it.support.GuestProgram;
 import io.thimble.it.support.HostResources;
 import io.thimble.it.support.LinuxVm;
+import io.thimble.vmm.Balloon;
 import io.thimble.vmm.ConsoleKind;
 import io.thimble.vmm.Disk;
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
 import io.thimble.vmm.GuestKernel;
 import io.thimble.vmm.MicroVm;
+import io.thimble.vmm.Network;
+import io.thimble.vmm.NetworkSwitch;
 import io.thimble.vmm.VmState;
 import java.io.IOException;
 import java.io.InputStream;
@@ -46,6 +48,9 @@ import org.junit.jupiter.api.parallel.Isolated;
 class HostileGuestIT {
     private static final Duration HOW_LONG = Duration.ofSeconds(Long.getLong("thimble.it.hostile.seconds", 5));
     private static final Duration LIMIT = HostKvm.patience(Duration.ofMinutes(1));
+    /** Where the program is: behind what it writes to, out of reach of small numbers that a balloon takes for pages'. */
+    private static final long ADDRESS = 0x380_0000;
+
     private static final int QUIET_ROUNDS = 100;
     private static final byte KEPT = 0x5a;
     /** What the hostile VM's share of two processors, and of one busy host, may cost the other at most. */
@@ -55,6 +60,7 @@ class HostileGuestIT {
     private Path directory;
 
     private final ConsoleText answers = new ConsoleText();
+    private final NetworkSwitch middle = NetworkSwitch.create("hostile");
     private int asked;
 
     /** What stays after the first VM: classes, loggers, the kick handler. */
@@ -77,6 +83,7 @@ class HostileGuestIT {
                 .memory(64 << 20)
                 .consoleKind(ConsoleKind.VIRTIO)
                 .console(answers)
+                .network(Network.on(middle))
                 .command("sh", "-c", "stty -echo; echo go; while read n; do echo \"$n $(($n * 7 + 1))\"; done")
                 .start()) {
             assertThat(answers.awaitText("go\n", LIMIT)).isTrue();
@@ -95,9 +102,12 @@ class HostileGuestIT {
                     .outputPort("out", OutputStream.nullOutputStream())
                     .disk(image("scratch"))
                     .disk(Disk.of(kept).readOnly(true))
+                    .network(Network.on(middle))
+                    .balloon(Balloon.create())
+                    .packedRings(true)
                     .start()) {
-                assertThat(hostile.awaitText("6 devices\n", LIMIT))
-                        .as("rng, disks, vsock, console, ports; seed " + seed + ": " + hostile)
+                assertThat(hostile.awaitText("8 devices\n", LIMIT))
+                        .as("rng, disks, vsock, balloon, net, console, ports; seed " + seed + ": " + hostile)
                         .isTrue();
                 long end = System.nanoTime() + HOW_LONG.toNanos();
                 while (System.nanoTime() < end) {
@@ -178,10 +188,10 @@ class HostileGuestIT {
                 "-fno-asynchronous-unwind-tables",
                 "-fcf-protection=none",
                 "-DSEED=0x" + Long.toHexString(seed) + "ul",
-                "-Wl,-N,--build-id=none,--oformat=binary,-e,_start,-Ttext=0x" + Long.toHexString(GuestProgram.ADDRESS),
+                "-Wl,-N,--build-id=none,--oformat=binary,-e,_start,-Ttext=0x" + Long.toHexString(ADDRESS),
                 "-o",
                 binary.toString(),
                 "src/test/c/hostile-guest.c");
-        return GuestKernel.longMode(binary, GuestProgram.ADDRESS);
+        return GuestKernel.longMode(binary, ADDRESS);
     }
 }

@@ -8,10 +8,16 @@ import io.thimble.it.support.GuestProgram;
 import io.thimble.it.support.GuestProgram.Mode;
 import io.thimble.it.support.HostResources;
 import io.thimble.it.support.LinuxVm;
+import io.thimble.virtio.device.RateLimits;
+import io.thimble.virtio.net.NetLimits;
+import io.thimble.vmm.Balloon;
 import io.thimble.vmm.ExitReason;
 import io.thimble.vmm.ExitReport;
+import io.thimble.vmm.GuestAddress;
 import io.thimble.vmm.GuestKernel;
 import io.thimble.vmm.MicroVm;
+import io.thimble.vmm.Network;
+import io.thimble.vmm.NetworkSwitch;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -54,6 +60,33 @@ class LeakIT {
         // One guest's memory is 256 MiB, and each boot touches some 40: the heap may grow, guests may not add up.
         assertThat(rss).isLessThan(150);
         assertThat(size).isLessThan(256);
+    }
+
+    @Test
+    void vms_with_a_network_and_a_balloon_leave_nothing() throws Exception {
+        NetworkSwitch between = NetworkSwitch.create("leak");
+        HostResources before = HostResources.now();
+        for (int i = 0; i < 6; i++) {
+            try (MicroVm other = MicroVm.builder()
+                    .network(Network.on(between).withAddress(GuestAddress.of("192.0.2.1/24")))
+                    .idle()
+                    .start()) {
+                String output = LinuxVm.output(
+                        MicroVm.builder()
+                                .packedRings(i % 2 == 0)
+                                .balloon(Balloon.create())
+                                .network(Network.on(between)
+                                        .withLimits(NetLimits.both(RateLimits.of(1 << 20, 50)))
+                                        .withAddress(GuestAddress.of("192.0.2.2/24"))),
+                        "until ping -c 3 -s 1400 192.0.2.1 >/dev/null; do :; done; echo reached");
+                assertThat(output).isEqualTo("reached\n");
+                assertThat(between.size()).isEqualTo(1);
+                other.kill();
+                assertThat(other.await(LinuxVm.LIMIT)).isPresent();
+            }
+            assertThat(between.size()).isZero();
+            assertSame(before);
+        }
     }
 
     @Test
