@@ -191,7 +191,10 @@ public final class EventLoop implements DeviceLoop {
         }
     }
 
-    /** Looks around, then sleeps until there are events; returns how many, 0 where pollers have found something. */
+    /**
+     * Looks around, then sleeps until there are events or pollers have found something; returns how many events there are. They
+     * are asked for in each case: pollers that always find something must not keep them waiting.
+     */
     private int awaitEvents() {
         if (pollers.length == 0) {
             return epoll.await();
@@ -200,7 +203,7 @@ public final class EventLoop implements DeviceLoop {
         int count = lookAround(start);
         if (count == FOUND_NOTHING) {
             // One that has found something is polled before the loop sleeps, the others after it has woken.
-            count = beforeSleep() ? 0 : epoll.await();
+            count = beforeSleep() ? epoll.poll() : epoll.await();
         }
         spinTime.waited(System.nanoTime() - start);
         return count;
@@ -216,7 +219,7 @@ public final class EventLoop implements DeviceLoop {
             long now = start;
             while (now - start < most) {
                 boolean found = poll();
-                int count = found ? 0 : epoll.poll();
+                int count = epoll.poll();
                 if (found || count > 0) {
                     spinTime.paid();
                     return count;

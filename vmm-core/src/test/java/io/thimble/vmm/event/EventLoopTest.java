@@ -197,7 +197,8 @@ class EventLoopTest {
     @Test
     void a_poller_that_always_finds_work_lets_descriptors_and_tasks_have_their_turn() throws InterruptedException {
         CountingPoller poller = new CountingPoller(Integer.MAX_VALUE);
-        CountDownLatch served = new CountDownLatch(2);
+        CountDownLatch ran = new CountDownLatch(1);
+        CountDownLatch served = new CountDownLatch(1);
         loop.addPoller(poller);
         try (EventFd event = new EventFd("test")) {
             loop.watch(event.fd(), EventpollConstants.EPOLLIN, () -> {
@@ -205,8 +206,10 @@ class EventLoopTest {
                 served.countDown();
             });
             loop.start();
+            loop.post(ran::countDown);
+            assertThat(ran.await(10, TimeUnit.SECONDS)).isTrue();
+            // No task makes the loop look at its descriptors now.
             event.signal();
-            loop.post(served::countDown);
             assertThat(served.await(10, TimeUnit.SECONDS)).isTrue();
         }
     }
