@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -29,5 +30,20 @@ class SuitabilityTest {
         assertThat(Suitability.hasSign(new ByteArrayInputStream("kvm-pv".getBytes(StandardCharsets.US_ASCII))))
                 .isFalse();
         assertThat(Suitability.hasSign(new ByteArrayInputStream(new byte[0]))).isFalse();
+    }
+
+    @Test
+    void knows_a_kernel_by_its_header() throws IOException {
+        byte[] bzImage = new byte[0x1000];
+        System.arraycopy("HdrS".getBytes(StandardCharsets.US_ASCII), 0, bzImage, 0x202, 4);
+        InputStream image = new ByteArrayInputStream(bzImage);
+
+        assertThat(Suitability.isKernel(image)).isTrue();
+        assertThat(image.readAllBytes()).as("from the beginning").hasSize(bzImage.length);
+        assertThat(Suitability.isKernel(new ByteArrayInputStream(new byte[] {0x7f, 'E', 'L', 'F'})))
+                .isTrue();
+        assertThat(Suitability.isKernel(new ByteArrayInputStream(new byte[0x1000])))
+                .isFalse();
+        assertThat(Suitability.isKernel(new ByteArrayInputStream(new byte[0]))).isFalse();
     }
 }
