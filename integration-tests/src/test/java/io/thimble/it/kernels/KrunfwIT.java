@@ -136,12 +136,12 @@ class KrunfwIT {
                 .consoleMode(ConsoleMode.STREAM)
                 .consoleInput(new ByteArrayInputStream(input))
                 .append("quiet")
-                .command("sh", "-c", "cat; cat /sys/class/tty/console/active; seq 20000; exit 6")
+                .command("sh", "-c", "cat; cat /sys/class/tty/console/active; seq 2000; exit 6")
                 .start()) {
             ExitReport report = vm.await(LIMIT).orElseThrow(() -> new AssertionError("no end: " + console));
             assertThat(report.commandStatus()).as(report.describe()).hasValue(6);
         }
-        String numbers = IntStream.rangeClosed(1, 20_000)
+        String numbers = IntStream.rangeClosed(1, 2_000)
                 .mapToObj(Integer::toString)
                 .collect(Collectors.joining("\n", "", "\n"));
         assertThat(console.withoutKernelLog()).contains("a line\nand another\nhvc0\n" + numbers);
