@@ -141,9 +141,8 @@ class KrunfwIT {
             ExitReport report = vm.await(LIMIT).orElseThrow(() -> new AssertionError("no end: " + console));
             assertThat(report.commandStatus()).as(report.describe()).hasValue(6);
         }
-        String numbers = IntStream.rangeClosed(1, 2_000)
-                .mapToObj(Integer::toString)
-                .collect(Collectors.joining("\n", "", "\n"));
+        String numbers =
+                IntStream.rangeClosed(1, 2_000).mapToObj(Integer::toString).collect(Collectors.joining("\n", "", "\n"));
         assertThat(console.withoutKernelLog()).contains("a line\nand another\nhvc0\n" + numbers);
     }
 }
