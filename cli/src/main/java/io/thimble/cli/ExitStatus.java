@@ -35,6 +35,8 @@ final class ExitStatus {
     static final int CRASH = 122;
     /** A copy between host and guest failed. */
     static final int COPY = 124;
+    /** What a shell tells of a program that a closed pipe ended: 128 + SIGPIPE. */
+    static final int BROKEN_PIPE = 141;
     /** What a shell tells of a program that cannot be run. */
     static final int CANNOT_RUN = 126;
     /** What a shell tells of a program that is not there. */

@@ -13,19 +13,16 @@ import java.util.Optional;
 final class LinkStreams implements Streams {
     private final Link link;
     private final Optional<String> terminalType;
-    private final boolean interactive;
     private final PipedInputStream in = new PipedInputStream(2 * Link.LARGEST);
     private volatile Optional<WindowSize> window = Optional.empty();
 
     /**
      * Talks over {@code link}.
      *
-     * @param interactive whether the user has a terminal
-     * @param terminalType its type
+     * @param terminalType of the user's terminal; empty if there is none
      */
-    LinkStreams(Link link, boolean interactive, Optional<String> terminalType) {
+    LinkStreams(Link link, Optional<String> terminalType) {
         this.link = link;
-        this.interactive = interactive;
         this.terminalType = terminalType;
     }
 
@@ -93,7 +90,7 @@ final class LinkStreams implements Streams {
 
     @Override
     public boolean interactive() {
-        return interactive;
+        return terminalType.isPresent();
     }
 
     @Override

@@ -29,12 +29,11 @@ final class NestedMain {
                 FileInputStream in = new FileInputStream(port.getFD());
                 FileOutputStream out = new FileOutputStream(port.getFD());
                 Link link = new Link(in.getChannel(), out.getChannel())) {
-            boolean interactive = !all.getFirst().isEmpty();
             LinkStreams streams =
-                    new LinkStreams(link, interactive, interactive ? Optional.of(all.getFirst()) : Optional.empty());
+                    new LinkStreams(link, Optional.of(all.getFirst()).filter(type -> !type.isEmpty()));
             System.setOut(new PrintStream(streams.out(), true));
             System.setErr(new PrintStream(streams.err(), true));
-            if (interactive) {
+            if (streams.interactive()) {
                 streams.receiveWindow();
             }
             Thread.ofPlatform().daemon(true).name("thimble-link").start(() -> receive(streams));

@@ -9,7 +9,6 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -21,11 +20,7 @@ final class NestedRun {
     /** A system property: the checkout. */
     private static final String ROOT = "thimble.root";
 
-    /** What a shell tells of a program that a closed pipe ended: 128 + SIGPIPE. */
-    private static final int BROKEN_PIPE = 141;
-
     private static final int UNAVAILABLE = 69;
-    private static final Duration WINDOW_POLL = Duration.ofMillis(250);
     private static final String RUNNER = "kvm-host: ";
 
     private final RunOptions options;
@@ -90,9 +85,10 @@ final class NestedRun {
         }
         try (Link link = opened) {
             if (streams.interactive()) {
-                Optional<WindowSize> size = sendWindow(link, Optional.of(new WindowSize(0, 0)));
+                Optional<WindowSize> size = streams.windowSize();
+                sendWindow(link, size);
                 streams.makeRaw();
-                Thread.ofPlatform().daemon(true).name("thimble-window").start(() -> followWindow(link, size));
+                WindowFollower.follow(streams, size, now -> sendWindow(link, now));
             }
             Thread.ofPlatform().daemon(true).name("thimble-stdin").start(() -> feed(link, host));
             Integer status = passOn(link);
@@ -126,7 +122,7 @@ final class NestedRun {
                     try {
                         frame.writeTo(out);
                     } catch (IOException _) {
-                        return BROKEN_PIPE;
+                        return ExitStatus.BROKEN_PIPE;
                     }
                 }
                 case STDERR -> frame.writeTo(err);
@@ -174,26 +170,10 @@ final class NestedRun {
         }
     }
 
-    private Optional<WindowSize> sendWindow(Link link, Optional<WindowSize> known) throws IOException {
-        Optional<WindowSize> now = streams.windowSize();
-        if (!now.equals(known)) {
-            link.send(
-                    Kind.WINDOW,
-                    now.map(WindowSize::rows).orElse(0),
-                    now.map(WindowSize::columns).orElse(0));
-        }
-        return now;
-    }
-
-    private void followWindow(Link link, Optional<WindowSize> first) {
-        Optional<WindowSize> known = first;
-        try {
-            while (!Thread.interrupted()) {
-                Thread.sleep(WINDOW_POLL);
-                known = sendWindow(link, known);
-            }
-        } catch (IOException | InterruptedException _) {
-            // It has ended.
-        }
+    private static void sendWindow(Link link, Optional<WindowSize> size) throws IOException {
+        link.send(
+                Kind.WINDOW,
+                size.map(WindowSize::rows).orElse(0),
+                size.map(WindowSize::columns).orElse(0));
     }
 }

@@ -1,7 +1,6 @@
 package io.thimble.cli;
 
 import io.thimble.cli.RunOptions.Talk;
-import io.thimble.linux.Terminal.WindowSize;
 import io.thimble.vmm.Balloon;
 import io.thimble.vmm.ConsoleMode;
 import io.thimble.vmm.ExitReason;
@@ -14,6 +13,7 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,19 +23,9 @@ import org.jspecify.annotations.Nullable;
  * the normal end and signals are covered by a shutdown hook. Otherwise bytes pass as they are.
  */
 final class RunCommand {
-    /** What a shell tells of a program that a closed pipe ended: 128 + SIGPIPE. */
-    private static final int BROKEN_PIPE = 141;
-
-    private static final Duration WINDOW_POLL = Duration.ofMillis(250);
     private static final Duration LAST_MOMENT = Duration.ofSeconds(3);
 
     private static final Duration STOP = Duration.ofSeconds(10);
-
-    /** Learns that the terminal's window has changed. */
-    @FunctionalInterface
-    private interface WindowListener {
-        void resized(int rows, int columns);
-    }
 
     private final RunOptions options;
     private final Streams streams;
@@ -72,7 +62,10 @@ final class RunCommand {
         if (options.copies()) {
             return runWithCopies(newVm);
         }
-        ExitReport report = interactive ? awaitWithWindow(newVm, newVm::setWindowSize) : newVm.await();
+        if (interactive) {
+            follow(newVm::setWindowSize);
+        }
+        ExitReport report = newVm.await();
         streams.restore();
         return finish(newVm, report);
     }
@@ -80,13 +73,7 @@ final class RunCommand {
     private int runWithCopies(MicroVm newVm) throws InterruptedException {
         CopyingRun copying = new CopyingRun(newVm, options, streams);
         if (interactive) {
-            Thread.ofPlatform().daemon(true).name("thimble-window").start(() -> {
-                try {
-                    ExitReport _ = awaitWithWindow(newVm, copying::resize);
-                } catch (InterruptedException _) {
-                    Thread.currentThread().interrupt();
-                }
-            });
+            follow(copying::resize);
         }
         int status = copying.run(input(), output);
         streams.restore();
@@ -215,28 +202,11 @@ final class RunCommand {
         kill();
     }
 
-    /** Waits for the end; meanwhile tells the guest when the terminal's window has changed. */
-    private ExitReport awaitWithWindow(MicroVm running, WindowListener listener) throws InterruptedException {
-        Optional<WindowSize> known = streams.windowSize();
-        while (true) {
-            Optional<ExitReport> report = running.await(WINDOW_POLL);
-            if (report.isPresent()) {
-                return report.get();
-            }
-            Optional<WindowSize> now = streams.windowSize();
-            if (!now.equals(known)) {
-                known = now;
-                now.ifPresent(size -> resize(listener, size));
-            }
-        }
-    }
-
-    private static void resize(WindowListener listener, WindowSize size) {
-        try {
-            listener.resized(size.rows(), size.columns());
-        } catch (IllegalStateException _) {
-            // It has ended since; the next await says how.
-        }
+    private void follow(BiConsumer<Integer, Integer> resize) {
+        WindowFollower.follow(
+                streams,
+                streams.windowSize(),
+                now -> now.ifPresent(size -> resize.accept(size.rows(), size.columns())));
     }
 
     private int finish(MicroVm ended, ExitReport report) {
@@ -249,7 +219,7 @@ final class RunCommand {
             System.err.println("thimble: " + report.describe() + System.lineSeparator() + ended.statistics());
         }
         if (outputBroken) {
-            return BROKEN_PIPE;
+            return ExitStatus.BROKEN_PIPE;
         }
         String explanation = ExitStatus.explain(report);
         if (!explanation.isEmpty() && !shuttingDown) {

@@ -30,7 +30,7 @@ class LinkTest {
         Pipe up = Pipe.open();
         try (Link host = new Link(up.source(), down.sink());
                 Link nested = new Link(down.source(), up.sink())) {
-            LinkStreams streams = new LinkStreams(nested, true, Optional.of("dumb"));
+            LinkStreams streams = new LinkStreams(nested, Optional.of("dumb"));
             host.send(Kind.WINDOW, 24, 80);
             streams.receiveWindow();
             assertThat(streams.windowSize()).contains(new WindowSize(24, 80));

@@ -8,6 +8,7 @@ import io.thimble.kvm.KvmVm;
 import io.thimble.linux.Fd;
 import io.thimble.linux.HostMemory;
 import io.thimble.linux.LinuxException;
+import io.thimble.linux.Programs;
 import io.thimble.linux.abi.FcntlConstants;
 import io.thimble.vmm.GuestKernel;
 import java.io.IOException;
@@ -67,7 +68,7 @@ final class HostProbe {
                 capabilities,
                 maxVcpus,
                 tunProblem(),
-                passt(),
+                Programs.find("passt").map(Path::toString).orElse(""),
                 firstMatch(SELECTED, read(HUGE_PAGES)),
                 GuestKernel.findKrunfw().map(Path::toString).orElse(""),
                 availableMemory(),
@@ -114,17 +115,6 @@ final class HostProbe {
         } catch (LinuxException e) {
             return String.valueOf(e.getMessage());
         }
-    }
-
-    private static String passt() {
-        String path = System.getenv("PATH");
-        for (String directory : (path == null ? "/usr/bin" : path).split(":", -1)) {
-            Path program = Path.of(directory, "passt");
-            if (Files.isExecutable(program)) {
-                return program.toString();
-            }
-        }
-        return "";
     }
 
     private static String firstMatch(Pattern pattern, String text) {

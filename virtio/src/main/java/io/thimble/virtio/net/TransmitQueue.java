@@ -73,14 +73,14 @@ final class TransmitQueue {
     boolean serve() {
         int frames = 0;
         long bytes = 0;
-        boolean wait = blocked;
-        while (!wait && frames < MOST_FRAMES_A_TURN && bytes < MOST_BYTES_A_TURN) {
+        boolean empty = false;
+        while (!blocked && frames < MOST_FRAMES_A_TURN && bytes < MOST_BYTES_A_TURN) {
             if (!device.maySend()) {
                 break;
             }
             if (!queue.pop(packet.chain())) {
-                wait = true;
-                continue;
+                empty = true;
+                break;
             }
             if (armed) {
                 armed = false;
@@ -102,7 +102,7 @@ final class TransmitQueue {
         if (queue.needsInterrupt()) {
             interrupt.signalQueue(index);
         }
-        return !wait && !blocked && device.maySend();
+        return !empty && !blocked && device.maySend();
     }
 
     /** Sends or drops the packet; returns false if the back end has no room for it. */

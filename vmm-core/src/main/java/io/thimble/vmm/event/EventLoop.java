@@ -34,8 +34,7 @@ public final class EventLoop implements DeviceLoop {
     private static final long DISTURBANCE = 30_000;
 
     /** So many loops look around at once: half of the processors are for whoever brings the work. */
-    private static final Semaphore SPINNERS =
-            new Semaphore(Math.max(0, Runtime.getRuntime().availableProcessors() / 2));
+    private static final Semaphore SPINNERS = new Semaphore(Runtime.getRuntime().availableProcessors() / 2);
 
     private final Thread thread;
     private final Consumer<Throwable> failureHandler;

@@ -2,7 +2,8 @@ package io.thimble.vmm.machine;
 
 import io.thimble.linux.Fd;
 import io.thimble.linux.LinuxException;
-import io.thimble.linux.UnixSocket;
+import io.thimble.linux.Programs;
+import io.thimble.linux.UnixSockets;
 import io.thimble.virtio.net.NetBackend;
 import io.thimble.virtio.net.StreamBackend;
 import io.thimble.vmm.MicroVmException;
@@ -16,7 +17,6 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 
@@ -44,18 +44,6 @@ final class PasstProcess {
         this.errors = errors;
     }
 
-    /** Tells where the program is. */
-    static Optional<Path> find() {
-        String path = Optional.ofNullable(System.getenv("PATH")).orElse("/usr/bin");
-        for (String directory : path.split(":", -1)) {
-            Path program = Path.of(directory.isEmpty() ? "." : directory, PROGRAM);
-            if (Files.isExecutable(program)) {
-                return Optional.of(program);
-            }
-        }
-        return Optional.empty();
-    }
-
     /**
      * Starts it and connects to it.
      *
@@ -63,8 +51,9 @@ final class PasstProcess {
      * @throws MicroVmException if it is not installed, or does not start; the message has its own words
      */
     static NetBackend start(Network.Passt settings, int mtu) {
-        Path program = find().orElseThrow(() -> new MicroVmException(
-                Problem.HOST, "passt is not installed - apt-get install passt, or use a TAP or a switch"));
+        Path program = Programs.find(PROGRAM)
+                .orElseThrow(() -> new MicroVmException(
+                        Problem.HOST, "passt is not installed - apt-get install passt, or use a TAP or a switch"));
         try {
             Path directory = Files.createTempDirectory(
                     "thimble-passt",
@@ -114,8 +103,8 @@ final class PasstProcess {
     private NetBackend connect(Path socket, int mtu) {
         long end = System.nanoTime() + START_LIMIT.toNanos();
         while (true) {
-            try {
-                Fd fd = UnixSocket.connect(socket);
+            try (UnixSockets sockets = new UnixSockets()) {
+                Fd fd = sockets.connect(socket.toString());
                 return new StreamBackend("passt", fd, mtu, this::end);
             } catch (LinuxException e) {
                 if (!process.isAlive() || System.nanoTime() > end) {

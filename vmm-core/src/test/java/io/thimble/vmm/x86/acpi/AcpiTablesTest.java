@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.thimble.linux.Programs;
 import io.thimble.memory.GuestMemory;
 import io.thimble.vmm.boot.TestMemory;
 import java.io.IOException;
@@ -159,7 +160,7 @@ class AcpiTablesTest {
     /** ACPICA reads each table without a complaint, and what it compiles from its own reading is the same again. */
     @Test
     void passes_acpicas_disassembler_and_compiler(@TempDir Path directory) throws Exception {
-        assumeTrue(isInstalled("iasl"), "iasl is not installed (package acpica-tools)");
+        assumeTrue(Programs.find("iasl").isPresent(), "iasl is not installed (package acpica-tools)");
         for (AcpiTables.Placed table : AcpiTables.build(3, DEVICES)) {
             if (table.name().equals("RSDP")) {
                 continue; // iasl takes tables with the standard header (and FACS) only
@@ -190,11 +191,6 @@ class AcpiTablesTest {
         assertThat(TestMemory.checksum(memory, address, memory.getInt(address + 4)))
                 .isZero();
         return TestMemory.text(memory, address, 4);
-    }
-
-    private static boolean isInstalled(String program) {
-        return Arrays.stream(System.getenv().getOrDefault("PATH", "").split(":"))
-                .anyMatch(directory -> Files.isExecutable(Path.of(directory, program)));
     }
 
     private static String run(Path directory, String... command) throws IOException, InterruptedException {
