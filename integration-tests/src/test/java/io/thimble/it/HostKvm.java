@@ -23,6 +23,9 @@ public final class HostKvm {
      */
     public static final String REQUIRE = "THIMBLE_REQUIRE_KVM";
 
+    /** System property: {@code true} where {@code kvm-host/run} emulates the processor. */
+    public static final String EMULATED = "thimble.it.emulated";
+
     /** The MSR that says {@link #PVM_SIGNATURE} on a kvm-pvm host and does not exist elsewhere. */
     private static final int MSR_PVM_SIGNATURE = 0x4b564d11;
 
@@ -70,7 +73,7 @@ public final class HostKvm {
      * anything.
      */
     public static boolean isEmulated() {
-        return Boolean.getBoolean("thimble.it.emulated");
+        return Boolean.getBoolean(EMULATED);
     }
 
     /** Tells whether a test that needs KVM must fail where there is none. */

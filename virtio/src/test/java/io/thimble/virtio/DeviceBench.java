@@ -1,5 +1,6 @@
 package io.thimble.virtio;
 
+import io.thimble.memory.GuestMemory;
 import io.thimble.virtio.device.DeviceListener;
 import io.thimble.virtio.device.VirtioDevice;
 import io.thimble.virtio.testing.MockMemory;
@@ -62,6 +63,16 @@ public final class DeviceBench implements AutoCloseable {
     /** Returns guest memory. */
     public MockMemory places() {
         return places;
+    }
+
+    /** Finds a place for bytes; where no memory is left they overlap what was first. */
+    public long place(byte[] bytes) {
+        try {
+            return places.allocate(bytes);
+        } catch (IllegalStateException _) {
+            places.memory().write(GuestMemory.PAGE_SIZE, bytes, 0, bytes.length);
+            return GuestMemory.PAGE_SIZE;
+        }
     }
 
     /** Returns the loop. */

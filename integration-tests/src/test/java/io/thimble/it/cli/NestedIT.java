@@ -3,7 +3,9 @@ package io.thimble.it.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.thimble.it.cli.Launcher.Result;
+import io.thimble.it.RequiresCheckout;
+import io.thimble.it.support.Scripts;
+import io.thimble.it.support.Scripts.Result;
 import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -11,14 +13,10 @@ import java.nio.file.Path;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
 /** {@code thimble run --nested}: needs what {@code kvm-host/setup} makes, and no KVM here. */
-@DisabledIfSystemProperty(
-        named = "thimble.it.emulated",
-        matches = "true",
-        disabledReason = "it needs a checkout and Maven, which the runner's L1 has not")
+@RequiresCheckout
 class NestedIT {
     private static final int UNAVAILABLE = 111;
     private static final int DISK = 8 << 20;
@@ -86,7 +84,7 @@ class NestedIT {
                 terminal.awaitText("50 132");
                 terminal.type("\u001dx");
 
-                assertThat(Launcher.await(process)).isEqualTo(123);
+                assertThat(Scripts.await(process)).isEqualTo(123);
                 assertThat(terminal.settings()).isEqualTo(before);
             } finally {
                 process.destroy();

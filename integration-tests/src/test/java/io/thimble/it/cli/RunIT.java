@@ -2,8 +2,10 @@ package io.thimble.it.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.thimble.it.RequiresCheckout;
 import io.thimble.it.RequiresKvm;
-import io.thimble.it.cli.Launcher.Result;
+import io.thimble.it.support.Scripts;
+import io.thimble.it.support.Scripts.Result;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -12,16 +14,12 @@ import java.nio.file.Path;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 @RequiresKvm
-@DisabledIfSystemProperty(
-        named = "thimble.it.emulated",
-        matches = "true",
-        disabledReason = "it needs a checkout and Maven, which the runner's L1 has not")
+@RequiresCheckout
 class RunIT {
     @TempDir
     Path folder;
@@ -173,7 +171,7 @@ class RunIT {
             assertThat(out.read()).isEqualTo('y');
         }
 
-        assertThat(Launcher.await(process)).isEqualTo(141);
+        assertThat(Scripts.await(process)).isEqualTo(141);
     }
 
     @Test
@@ -185,7 +183,7 @@ class RunIT {
         assertThat(new ProcessBuilder("kill", "-INT", Long.toString(process.pid())).start())
                 .satisfies(kill -> assertThat(kill.waitFor()).isZero());
 
-        assertThat(Launcher.await(process)).isEqualTo(130);
+        assertThat(Scripts.await(process)).isEqualTo(130);
     }
 
     @ParameterizedTest

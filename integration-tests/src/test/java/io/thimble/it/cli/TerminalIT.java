@@ -2,20 +2,18 @@ package io.thimble.it.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.thimble.it.RequiresCheckout;
 import io.thimble.it.RequiresKvm;
+import io.thimble.it.support.Scripts;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 @RequiresKvm
-@DisabledIfSystemProperty(
-        named = "thimble.it.emulated",
-        matches = "true",
-        disabledReason = "it needs a checkout and Maven, which the runner's L1 has not")
+@RequiresCheckout
 class TerminalIT {
     private static final String PROMPT = "# ";
 
@@ -54,7 +52,7 @@ class TerminalIT {
             terminal.awaitText(PROMPT);
             terminal.type("exit 7\r");
 
-            assertThat(Launcher.await(process)).isEqualTo(7);
+            assertThat(Scripts.await(process)).isEqualTo(7);
             assertThat(terminal.settings()).isEqualTo(before);
         }
     }
@@ -75,7 +73,7 @@ class TerminalIT {
             terminal.resize(50, 132);
 
             terminal.awaitText("50 132");
-            assertThat(Launcher.await(process)).isZero();
+            assertThat(Scripts.await(process)).isZero();
         }
     }
 
@@ -88,7 +86,7 @@ class TerminalIT {
 
             terminal.type("\u001dx");
 
-            assertThat(Launcher.await(process)).isEqualTo(123);
+            assertThat(Scripts.await(process)).isEqualTo(123);
             terminal.awaitText("thimble: the VM was ended");
             assertThat(terminal.settings()).isEqualTo(before);
         }
@@ -107,7 +105,7 @@ class TerminalIT {
                             .waitFor())
                     .isZero();
 
-            assertThat(Launcher.await(process)).isEqualTo(status);
+            assertThat(Scripts.await(process)).isEqualTo(status);
             assertThat(terminal.settings()).isEqualTo(before);
         }
     }

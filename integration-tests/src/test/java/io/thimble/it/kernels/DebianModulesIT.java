@@ -197,7 +197,7 @@ class DebianModulesIT {
             awaitLine(peer, "vsock-peer ready");
             try (VsockChannel channel = vm.vsock().connect(PEER_PORT)) {
                 channel.outputStream().write('E');
-                echo(channel, guest.random(MIB));
+                Echo.vsock(channel, guest.random(MIB), "seed " + guest.seed);
             }
             try (VsockChannel order = vm.vsock().connect(PEER_PORT)) {
                 order.outputStream().write('C');
@@ -209,25 +209,12 @@ class DebianModulesIT {
                                 .array());
                 for (int i = 0; i < CONNECTIONS; i++) {
                     try (VsockChannel channel = listener.accept()) {
-                        echo(channel, guest.random(100_000));
+                        Echo.vsock(channel, guest.random(100_000), "seed " + guest.seed);
                     }
                 }
                 assertThat(order.inputStream().readAllBytes()).startsWith(CONNECTIONS, 0, 0, 0);
             }
         }
-    }
-
-    private static void echo(VsockChannel channel, byte[] sent) throws Exception {
-        Thread writer = Thread.startVirtualThread(() -> {
-            try {
-                channel.outputStream().write(sent);
-                channel.shutdownOutput();
-            } catch (IOException e) {
-                channel.abort(); // the reader notices
-            }
-        });
-        assertThat(channel.inputStream().readAllBytes()).isEqualTo(sent);
-        writer.join();
     }
 
     private static void awaitLine(GuestProcess process, String line) throws IOException {

@@ -3,85 +3,34 @@ package io.thimble.it.kvmhost;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.thimble.it.RequiresCheckout;
+import io.thimble.it.support.Scripts;
+import io.thimble.it.support.Scripts.Result;
 import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.InputStreamReader;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
 /** {@code kvm-host/run} itself: what it says, how it ends, and what it leaves behind. */
-@DisabledIfSystemProperty(
-        named = "thimble.it.emulated",
-        matches = "true",
-        disabledReason = "it needs a checkout and Maven, which the runner's L1 has not")
+@RequiresCheckout
 class KvmHostIT {
-    private static final long DEADLINE_SECONDS = 300;
-    private static final Path SCRIPT = script();
-
     @TempDir
     Path folder;
 
-    /**
-     * How a run ended.
-     *
-     * @param status its exit status
-     * @param out what L1 printed
-     * @param err what the script said
-     */
-    private record Result(int status, String out, String err) {}
-
-    private static Path script() {
-        Path directory = Path.of("").toAbsolutePath();
-        while (directory != null && !Files.isExecutable(directory.resolve("kvm-host/run"))) {
-            directory = directory.getParent();
-        }
-        if (directory == null) {
-            throw new IllegalStateException("no kvm-host/run above the working directory");
-        }
-        return directory.resolve("kvm-host/run");
-    }
-
     private static ProcessBuilder command(Path temporary, String... arguments) {
-        // Whoever runs the tests in the background may have had SIGINT ignored, which a child would inherit.
-        List<String> words = new ArrayList<>(List.of("env", "--default-signal=INT", SCRIPT.toString()));
-        words.addAll(List.of(arguments));
-        ProcessBuilder builder = new ProcessBuilder(words);
+        ProcessBuilder builder = Scripts.command("kvm-host/run", arguments);
         builder.environment().put("TMPDIR", temporary.toString());
-        return builder.redirectInput(Path.of("/dev/null").toFile());
+        return builder;
     }
 
-    private static Result run(ProcessBuilder builder) throws IOException, InterruptedException {
-        Process process = builder.start();
-        CompletableFuture<String> out = CompletableFuture.supplyAsync(() -> text(process.getInputStream()));
-        CompletableFuture<String> err = CompletableFuture.supplyAsync(() -> text(process.getErrorStream()));
-        return new Result(await(process), out.join(), err.join());
-    }
-
-    private static int await(Process process) throws InterruptedException {
-        if (!process.waitFor(DEADLINE_SECONDS, TimeUnit.SECONDS)) {
-            process.destroy();
-            throw new AssertionError("kvm-host/run did not end within " + DEADLINE_SECONDS + " s");
-        }
-        return process.exitValue();
-    }
-
-    private static String text(InputStream stream) {
-        try (stream) {
-            return new String(stream.readAllBytes(), StandardCharsets.UTF_8);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+    private static Result run(ProcessBuilder builder) {
+        return Scripts.run(builder, new byte[0]);
     }
 
     private void assertNothingLeft() throws IOException {
@@ -141,26 +90,15 @@ class KvmHostIT {
     void two_runs_at_once_do_not_meet() throws Exception {
         String job = "echo one > /results/file; sleep 2; cat /results/file; exit ";
         CompletableFuture<Result> first =
-                CompletableFuture.supplyAsync(() -> unchecked(job.replace("one", "first") + 3));
+                CompletableFuture.supplyAsync(() -> run(command(folder, "--exec", job.replace("one", "first") + 3)));
         CompletableFuture<Result> second =
-                CompletableFuture.supplyAsync(() -> unchecked(job.replace("one", "second") + 4));
+                CompletableFuture.supplyAsync(() -> run(command(folder, "--exec", job.replace("one", "second") + 4)));
 
         assertThat(first.get().status()).isEqualTo(3);
         assertThat(first.get().out()).contains("first").doesNotContain("second");
         assertThat(second.get().status()).isEqualTo(4);
         assertThat(second.get().out()).contains("second");
         assertNothingLeft();
-    }
-
-    private Result unchecked(String job) {
-        try {
-            return run(command(folder, "--exec", job));
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException(e);
-        }
     }
 
     @Test
@@ -185,7 +123,7 @@ class KvmHostIT {
                             .waitFor())
                     .isZero();
 
-            assertThat(await(process)).isEqualTo(130);
+            assertThat(Scripts.await(process)).isEqualTo(130);
         }
         assertNothingLeft();
     }

@@ -2,6 +2,7 @@ package io.thimble.it.support;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.thimble.vmm.VsockChannel;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -14,7 +15,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 
-/** Sends random data to {@code src/test/c/echo-server.c} in a guest and compares what comes back. */
+/** Sends random data to a program in a guest that sends it back ({@code src/test/c}), and compares what comes. */
 public final class Echo {
     private static final int PORT = 7; // RFC 862
     private static final int LIMIT_MILLIS = (int) Duration.ofSeconds(60).toMillis();
@@ -59,5 +60,23 @@ public final class Echo {
                         .isTrue();
             }
         }
+    }
+
+    /**
+     * One vsock connection, on which all of {@code sent} goes both ways at once.
+     *
+     * @param description for a failure
+     */
+    public static void vsock(VsockChannel channel, byte[] sent, String description) throws Exception {
+        Thread writer = Thread.startVirtualThread(() -> {
+            try {
+                channel.outputStream().write(sent);
+                channel.shutdownOutput();
+            } catch (IOException e) {
+                channel.abort(); // the reader notices
+            }
+        });
+        assertThat(channel.inputStream().readAllBytes()).as(description).isEqualTo(sent);
+        writer.join();
     }
 }

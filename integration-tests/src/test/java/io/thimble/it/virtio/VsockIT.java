@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
+import io.thimble.it.support.Echo;
 import io.thimble.it.support.GuestFiles;
 import io.thimble.it.support.LinuxVm;
 import io.thimble.vmm.MicroVm;
@@ -84,16 +85,7 @@ class VsockIT {
     private static Void echo(VsockChannel channel, long seed, int length) throws Exception {
         byte[] sent = new byte[length];
         new SplittableRandom(seed).nextBytes(sent);
-        Thread writer = Thread.startVirtualThread(() -> {
-            try {
-                channel.outputStream().write(sent);
-                channel.shutdownOutput();
-            } catch (IOException e) {
-                channel.abort(); // the reader notices
-            }
-        });
-        assertThat(channel.inputStream().readAllBytes()).as("seed " + seed).isEqualTo(sent);
-        writer.join();
+        Echo.vsock(channel, sent, "seed " + seed);
         return null;
     }
 

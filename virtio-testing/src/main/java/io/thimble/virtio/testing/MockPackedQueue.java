@@ -1,7 +1,6 @@
 package io.thimble.virtio.testing;
 
 import io.thimble.linux.abi.VirtioRingConstants;
-import io.thimble.memory.GuestMemory;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
@@ -12,18 +11,11 @@ import java.util.Optional;
  *
  * <p>Not thread-safe.
  */
-public final class MockPackedQueue implements MockQueue {
-    private static final int DESC_BYTES = 16;
+public final class MockPackedQueue extends MockQueue {
     private static final int AVAIL = 1 << VirtioRingConstants.VRING_PACKED_DESC_F_AVAIL;
     private static final int USED = 1 << VirtioRingConstants.VRING_PACKED_DESC_F_USED;
     private static final int WRAP = 1 << VirtioRingConstants.VRING_PACKED_EVENT_F_WRAP_CTR;
 
-    private final MockMemory places;
-    private final GuestMemory memory;
-    private final int size;
-    private final long descriptors;
-    private final long driver;
-    private final long device;
     private final Deque<Integer> freeIds = new ArrayDeque<>();
     private final int[] entriesOf;
     private long added; // descriptors, from the queue's beginning
@@ -36,37 +28,12 @@ public final class MockPackedQueue implements MockQueue {
      * @param size from 1 to 32768
      */
     public MockPackedQueue(MockMemory places, int size) {
-        this.places = places;
-        this.memory = places.memory();
-        this.size = size;
-        this.descriptors = places.allocate((long) size * DESC_BYTES, 16);
-        this.driver = places.allocate(4, 4);
-        this.device = places.allocate(4, 4);
+        super(places, size, 4, 4, 4, 4);
         this.entriesOf = new int[size];
         // Not in the order of the ring, so that an id is not taken for a place.
         for (int id = size - 1; id >= 0; id--) {
             freeIds.add(id);
         }
-    }
-
-    @Override
-    public int size() {
-        return size;
-    }
-
-    @Override
-    public long descriptors() {
-        return descriptors;
-    }
-
-    @Override
-    public long driver() {
-        return driver;
-    }
-
-    @Override
-    public long device() {
-        return device;
     }
 
     @Override
@@ -101,10 +68,6 @@ public final class MockPackedQueue implements MockQueue {
         if (count > freeDescriptors()) {
             throw new IllegalStateException(count + " pieces, " + freeDescriptors() + " free descriptors");
         }
-    }
-
-    private static int flags(Piece piece) {
-        return piece.writable() ? VirtioRingConstants.VRING_DESC_F_WRITE : 0;
     }
 
     private void makeAvailable(long count, long address, int length, int id, int flags) {

@@ -1,5 +1,7 @@
 package io.thimble.virtio.testing;
 
+import io.thimble.linux.abi.VirtioRingConstants;
+import io.thimble.memory.GuestMemory;
 import java.util.Optional;
 
 /**
@@ -7,7 +9,7 @@ import java.util.Optional;
  *
  * <p>Not thread-safe.
  */
-public interface MockQueue {
+public abstract class MockQueue {
     /**
      * A piece of a buffer.
      *
@@ -15,7 +17,7 @@ public interface MockQueue {
      * @param length in bytes
      * @param writable whether the device writes it
      */
-    record Piece(long address, int length, boolean writable) {
+    public record Piece(long address, int length, boolean writable) {
         /** A piece for the device to read. */
         public static Piece readable(long address, int length) {
             return new Piece(address, length, false);
@@ -33,22 +35,55 @@ public interface MockQueue {
      * @param id the buffer's, as {@link #add} returned it
      * @param length how many bytes the device says it has written
      */
-    record Used(int id, int length) {}
+    public record Used(int id, int length) {}
+
+    /** The size of a descriptor in bytes, in a ring as in a table. */
+    static final int DESC_BYTES = 16;
+
+    final MockMemory places;
+    final GuestMemory memory;
+    final int size;
+    final long descriptors;
+    final long driver;
+    final long device;
+
+    /** Lays out an empty queue. */
+    MockQueue(MockMemory places, int size, long driverBytes, int driverAlign, long deviceBytes, int deviceAlign) {
+        this.places = places;
+        this.memory = places.memory();
+        this.size = size;
+        this.descriptors = places.allocate((long) size * DESC_BYTES, DESC_BYTES);
+        this.driver = places.allocate(driverBytes, driverAlign);
+        this.device = places.allocate(deviceBytes, deviceAlign);
+    }
+
+    /** Returns the flags that a descriptor has for this piece, whatever the format. */
+    static int flags(Piece piece) {
+        return piece.writable() ? VirtioRingConstants.VRING_DESC_F_WRITE : 0;
+    }
 
     /** Returns the number of descriptors. */
-    int size();
+    public final int size() {
+        return size;
+    }
 
     /** Returns the address of the descriptor area. */
-    long descriptors();
+    public final long descriptors() {
+        return descriptors;
+    }
 
     /** Returns the address of the driver area. */
-    long driver();
+    public final long driver() {
+        return driver;
+    }
 
     /** Returns the address of the device area. */
-    long device();
+    public final long device() {
+        return device;
+    }
 
     /** Returns how many descriptors {@link #add} has left. */
-    int freeDescriptors();
+    public abstract int freeDescriptors();
 
     /**
      * Makes a buffer available, a descriptor a piece.
@@ -56,10 +91,10 @@ public interface MockQueue {
      * @return its id
      * @throws IllegalStateException if too few descriptors are free
      */
-    int add(Piece... pieces);
+    public abstract int add(Piece... pieces);
 
     /** As {@link #add}, but the pieces stand in a table of their own. */
-    int addIndirect(Piece... pieces);
+    public abstract int addIndirect(Piece... pieces);
 
     /**
      * Makes one descriptor available, with any content.
@@ -67,33 +102,33 @@ public interface MockQueue {
      * @param flags {@code VRING_DESC_F_*}
      * @return its id
      */
-    int addRaw(long address, int length, int flags);
+    public abstract int addRaw(long address, int length, int flags);
 
     /** Tells whether the device has returned a buffer that was not taken yet. */
-    boolean hasUsed();
+    public abstract boolean hasUsed();
 
     /** Takes the next buffer that the device has returned; its descriptors are free again. */
-    Optional<Used> pollUsed();
+    public abstract Optional<Used> pollUsed();
 
     /** Takes the next buffer that the device has returned; fails if there is none. */
-    default Used takeUsed() {
+    public final Used takeUsed() {
         return pollUsed().orElseThrow(() -> new AssertionError("the device has returned no buffer"));
     }
 
     /** Says whether the driver wants interrupts; for a driver without {@code VIRTIO_F_EVENT_IDX}. */
-    void setInterruptsWanted(boolean wanted);
+    public abstract void setInterruptsWanted(boolean wanted);
 
     /**
      * Asks for an interrupt when the device returns a certain buffer, by {@code VIRTIO_F_EVENT_IDX}.
      *
      * @param count how many are returned before it, from the queue's beginning, where each has one descriptor
      */
-    void wantInterruptAt(int count);
+    public abstract void wantInterruptAt(int count);
 
     /**
      * Tells whether the device must be notified of what was made available since the last question.
      *
      * @param eventIndex whether {@code VIRTIO_F_EVENT_IDX} was negotiated
      */
-    boolean mustNotify(boolean eventIndex);
+    public abstract boolean mustNotify(boolean eventIndex);
 }

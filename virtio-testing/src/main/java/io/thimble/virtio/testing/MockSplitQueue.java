@@ -1,7 +1,6 @@
 package io.thimble.virtio.testing;
 
 import io.thimble.linux.abi.VirtioRingConstants;
-import io.thimble.memory.GuestMemory;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
@@ -13,15 +12,7 @@ import java.util.Optional;
  *
  * <p>Not thread-safe.
  */
-public final class MockSplitQueue implements MockQueue {
-    private static final int DESC_BYTES = 16;
-
-    private final MockMemory places;
-    private final GuestMemory memory;
-    private final int size;
-    private final long descriptors;
-    private final long driver;
-    private final long device;
+public final class MockSplitQueue extends MockQueue {
     private final Deque<Integer> free = new ArrayDeque<>();
     private final int[][] chains;
     private int available;
@@ -34,36 +25,11 @@ public final class MockSplitQueue implements MockQueue {
      * @param size a power of 2
      */
     public MockSplitQueue(MockMemory places, int size) {
-        this.places = places;
-        this.memory = places.memory();
-        this.size = size;
-        this.descriptors = places.allocate((long) size * DESC_BYTES, 16);
-        this.driver = places.allocate(6 + 2L * size, 2);
-        this.device = places.allocate(6 + 8L * size, 4);
+        super(places, size, 6 + 2L * size, 2, 6 + 8L * size, 4);
         this.chains = new int[size][];
         for (int i = 0; i < size; i++) {
             free.add(i);
         }
-    }
-
-    @Override
-    public int size() {
-        return size;
-    }
-
-    @Override
-    public long descriptors() {
-        return descriptors;
-    }
-
-    @Override
-    public long driver() {
-        return driver;
-    }
-
-    @Override
-    public long device() {
-        return device;
     }
 
     @Override
@@ -105,10 +71,6 @@ public final class MockSplitQueue implements MockQueue {
         int[] chain = {free.remove()};
         setDescriptor(chain[0], table, pieces.length * DESC_BYTES, VirtioRingConstants.VRING_DESC_F_INDIRECT, 0);
         return publish(chain);
-    }
-
-    private static int flags(Piece piece) {
-        return piece.writable() ? VirtioRingConstants.VRING_DESC_F_WRITE : 0;
     }
 
     private int publish(int[] chain) {

@@ -535,14 +535,22 @@ class BlockDeviceTest {
         }
     }
 
+    private BlockDriver disk(BlockEngine engine) {
+        return new BlockDriver(path, false, false, options(BlockEngineKind.AUTO), (_, _) -> engine).start();
+    }
+
+    private static BlockDriver.Pending queueFlush(BlockDriver disk) {
+        BlockDriver.Pending request = disk.queue(0, VirtioBlkConstants.VIRTIO_BLK_T_FLUSH, 0);
+        disk.notifyQueue(0);
+        disk.loop.run();
+        return request;
+    }
+
     @Test
     void io_that_does_not_end_is_reported_and_its_request_left_alone() {
         try (StuckEngine engine = new StuckEngine();
-                BlockDriver disk =
-                        new BlockDriver(path, false, false, options(BlockEngineKind.AUTO), (_, _) -> engine).start()) {
-            BlockDriver.Pending request = disk.queue(0, VirtioBlkConstants.VIRTIO_BLK_T_FLUSH, 0);
-            disk.notifyQueue(0);
-            disk.loop.run();
+                BlockDriver disk = disk(engine)) {
+            BlockDriver.Pending request = queueFlush(disk);
             assertThat(engine.inFlight()).isEqualTo(1);
             assertThat(disk.closeDevice()).as("all I/O has ended").isFalse();
             assertThat(disk.failures).singleElement().asString().contains("has not ended");
@@ -553,11 +561,8 @@ class BlockDeviceTest {
     @Test
     void a_reset_is_over_when_io_that_was_stuck_has_ended() {
         try (StuckEngine engine = new StuckEngine();
-                BlockDriver disk =
-                        new BlockDriver(path, false, false, options(BlockEngineKind.AUTO), (_, _) -> engine).start()) {
-            BlockDriver.Pending request = disk.queue(0, VirtioBlkConstants.VIRTIO_BLK_T_FLUSH, 0);
-            disk.notifyQueue(0);
-            disk.loop.run();
+                BlockDriver disk = disk(engine)) {
+            BlockDriver.Pending request = queueFlush(disk);
             List<String> ended = new ArrayList<>();
             disk.device.reset(() -> ended.add("ended"));
             disk.loop.run();

@@ -87,15 +87,15 @@ class ConsoleFuzzTest {
                         .putShort((short) fuzz.consumeInt(VirtioConsoleConstants.VIRTIO_CONSOLE_DEVICE_READY, 8))
                         .putShort((short) fuzz.consumeInt(0, 2))
                         .array();
-                add(bench, 3, Piece.readable(place(bench, message), 8));
+                add(bench, 3, Piece.readable(bench.place(message), 8));
             }
             case 2, 3 -> {
                 int queue = fuzz.consumeInt(0, QUEUES - 1);
                 byte[] bytes = fuzz.consumeBytes(fuzz.consumeInt(1, 40));
                 int length = fuzz.consumeInt(0, 15) == 0 ? fuzz.consumeInt() : Math.max(1, bytes.length);
-                add(bench, queue, new Piece(place(bench, bytes), length, fuzz.consumeBoolean()));
+                add(bench, queue, new Piece(bench.place(bytes), length, fuzz.consumeBoolean()));
             }
-            case 4 -> add(bench, 2, Piece.writable(place(bench, new byte[64]), 64));
+            case 4 -> add(bench, 2, Piece.writable(bench.place(new byte[64]), 64));
             case 5 -> {
                 byte[] bytes = fuzz.consumeBytes(20);
                 int _ = (fuzz.consumeBoolean() ? console : data).receive(bytes, 0, bytes.length);
@@ -113,16 +113,6 @@ class ConsoleFuzzTest {
         bench.loop().run();
     }
 
-    /** Finds a place for bytes; where no memory is left they overlap what was first. */
-    private static long place(DeviceBench bench, byte[] bytes) {
-        try {
-            return bench.places().allocate(bytes);
-        } catch (IllegalStateException _) {
-            bench.places().memory().write(GuestMemory.PAGE_SIZE, bytes, 0, bytes.length);
-            return GuestMemory.PAGE_SIZE;
-        }
-    }
-
     private static void add(DeviceBench bench, int queue, Piece piece) {
         while (bench.driver().queue(queue).pollUsed().isPresent()) {}
         if (bench.driver().queue(queue).freeDescriptors() > 0) {
@@ -136,7 +126,7 @@ class ConsoleFuzzTest {
         output.taken.clear();
         output.giveRoom(1000);
         bench.loop().run();
-        bench.driver().queue(1).add(Piece.readable(place(bench, new byte[] {'o', 'k'}), 2));
+        bench.driver().queue(1).add(Piece.readable(bench.place(new byte[] {'o', 'k'}), 2));
         bench.serve(1);
         if (!List.copyOf(output.taken).equals(List.of((byte) 'o', (byte) 'k'))) {
             throw new AssertionError("after a reset came " + output.taken);

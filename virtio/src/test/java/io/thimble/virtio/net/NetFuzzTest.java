@@ -82,20 +82,20 @@ class NetFuzzTest {
                 add(
                         bench,
                         CONTROL,
-                        Piece.readable(place(bench, command), Math.max(1, command.length)),
-                        Piece.writable(place(bench, new byte[1]), 1));
+                        Piece.readable(bench.place(command), Math.max(1, command.length)),
+                        Piece.writable(bench.place(new byte[1]), 1));
             }
             case 4 -> {
                 int length = fuzz.consumeInt(1, 100);
                 byte[] bytes = fuzz.consumeBytes(length);
                 boolean wrong = fuzz.consumeInt(0, 15) == 0;
                 Piece piece = new Piece(
-                        place(bench, Arrays.copyOf(bytes, length)),
+                        bench.place(Arrays.copyOf(bytes, length)),
                         wrong ? fuzz.consumeInt() : length,
                         fuzz.consumeBoolean());
                 add(bench, fuzz.consumeInt(0, 2), piece);
             }
-            case 5 -> add(bench, RX, Piece.writable(place(bench, new byte[64]), fuzz.consumeInt(1, 64)));
+            case 5 -> add(bench, RX, Piece.writable(bench.place(new byte[64]), fuzz.consumeInt(1, 64)));
             case 6 -> device.setLinkUp(fuzz.consumeBoolean());
             default -> {
                 bench.core().pause(() -> {});
@@ -127,20 +127,10 @@ class NetFuzzTest {
         for (int[] part : new int[][] {{0, first}, {first, second}, {second, whole.length}}) {
             if (part[1] > part[0]) {
                 byte[] bytes = Arrays.copyOfRange(whole, part[0], part[1]);
-                pieces.add(Piece.readable(place(bench, bytes), bytes.length));
+                pieces.add(Piece.readable(bench.place(bytes), bytes.length));
             }
         }
         return pieces.toArray(new Piece[0]);
-    }
-
-    /** Finds a place for bytes; where no memory is left they overlap what was first. */
-    private static long place(DeviceBench bench, byte[] bytes) {
-        try {
-            return bench.places().allocate(bytes);
-        } catch (IllegalStateException _) {
-            bench.places().memory().write(GuestMemory.PAGE_SIZE, bytes, 0, bytes.length);
-            return GuestMemory.PAGE_SIZE;
-        }
     }
 
     private static void add(DeviceBench bench, int index, Piece... pieces) {
@@ -185,7 +175,7 @@ class NetFuzzTest {
         byte[] packet = new byte[PacketHeader.SIZE + 60];
         packet[PacketHeader.SIZE] = 2; // to the second card
         packet[PacketHeader.SIZE + 5] = 2;
-        add(sender, TX, Piece.readable(place(sender, packet), packet.length));
+        add(sender, TX, Piece.readable(sender.place(packet), packet.length));
         sender.loop().run();
         if (receive(receiver, at) != 1) {
             throw new AssertionError("after a reset nothing arrives");
