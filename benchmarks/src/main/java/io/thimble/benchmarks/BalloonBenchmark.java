@@ -71,10 +71,10 @@ final class BalloonBenchmark {
                     Locale.ROOT,
                     "%-66s %8.0f %8.1f %8.0f %8.0f%n",
                     way.title,
-                    median(all.stream().map(Result::page).toList()),
-                    median(all.stream().map(Result::read).toList()),
-                    median(all.stream().map(Result::huge).toList()),
-                    median(all.stream().map(Result::millis).toList()));
+                    Series.median(all.stream().map(Result::page).toList()),
+                    Series.median(all.stream().map(Result::read).toList()),
+                    Series.median(all.stream().map(Result::huge).toList()),
+                    Series.median(all.stream().map(Result::millis).toList()));
         }
     }
 
@@ -150,11 +150,5 @@ final class BalloonBenchmark {
             }
         }
         return sum;
-    }
-
-    private static double median(List<Double> values) {
-        List<Double> sorted = values.stream().sorted().toList();
-        int n = sorted.size();
-        return n % 2 == 1 ? sorted.get(n / 2) : (sorted.get(n / 2 - 1) + sorted.get(n / 2)) / 2;
     }
 }

@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.ServiceLoader;
 
 /**
@@ -28,7 +29,6 @@ final class BlockBenchmark {
     /** We, and QEMU's {@code aio=} values. */
     private static final List<String> ENGINES = List.of(OURS, "io_uring", "native", "threads");
 
-    private static final String RESULT = "RESULT ";
     private static final String END = "NO-MORE-RESULTS";
 
     private final Path folder;
@@ -85,18 +85,7 @@ final class BlockBenchmark {
                 "mkdir -p /tools; disk=vda; mount -t ext4 -o ro /dev/vdb /tools 2>/dev/null"
                         + " || { disk=vdb; mount -t ext4 -o ro /dev/vda /tools || exit 1; }; ");
         for (Line line : Line.values()) {
-            // Terse format 3: field 8 is the reads' IOPS, 49 the writes'.
-            script.append(String.format(
-                    Locale.ROOT,
-                    "echo \"%s%s $(/tools/ld.so --library-path /tools /tools/fio --name=b --filename=/dev/$disk --rw=%s --bs=%s"
-                            + " --iodepth=%d --ioengine=libaio --direct=1 --time_based --runtime=%d --ramp_time=1"
-                            + " --randrepeat=0 --norandommap --minimal | cut -d';' -f8,49)\"; ",
-                    RESULT,
-                    line,
-                    line.pattern,
-                    line.block,
-                    line.depth,
-                    seconds));
+            script.append(Fio.command(line.name(), "/dev/$disk", line.pattern, line.block, line.depth, seconds));
         }
         return script.append("echo ").append(END).toString();
     }
@@ -155,14 +144,10 @@ final class BlockBenchmark {
         Map<Line, List<Double>> series = results.computeIfAbsent(machine, _ -> new LinkedHashMap<>());
         int found = 0;
         for (String text : output.lines().toList()) {
-            int at = text.indexOf(RESULT);
-            String[] words = at < 0
-                    ? new String[0]
-                    : text.substring(at + RESULT.length()).strip().split("[ ;]", -1);
-            if (words.length == 3) {
-                Line line = Line.valueOf(words[0]);
-                double operations = Double.parseDouble(words[1]) + Double.parseDouble(words[2]);
-                series.computeIfAbsent(line, _ -> new ArrayList<>()).add(operations);
+            Optional<Fio.Result> result = Fio.parse(text);
+            if (result.isPresent()) {
+                series.computeIfAbsent(Line.valueOf(result.get().name()), _ -> new ArrayList<>())
+                        .add(result.get().operations());
                 found++;
             }
         }
@@ -175,12 +160,12 @@ final class BlockBenchmark {
         System.out.println("operations a second: median (least .. most)");
         for (Line line : Line.values()) {
             System.out.println(line.title);
-            double ours = median(results.get(OURS).get(line));
+            double ours = Series.median(results.get(OURS).get(line));
             double best = 0;
             for (Map.Entry<String, Map<Line, List<Double>>> machine : results.entrySet()) {
                 List<Double> sorted =
                         machine.getValue().get(line).stream().sorted().toList();
-                double median = median(sorted);
+                double median = Series.median(sorted);
                 best = machine.getKey().equals(OURS) ? best : Math.max(best, median);
                 System.out.printf(
                         Locale.ROOT,
@@ -192,11 +177,5 @@ final class BlockBenchmark {
             }
             System.out.printf(Locale.ROOT, "  thimble / best of QEMU: %.2f%n", ours / best);
         }
-    }
-
-    private static double median(List<Double> values) {
-        List<Double> sorted = values.stream().sorted().toList();
-        int n = sorted.size();
-        return n % 2 == 1 ? sorted.get(n / 2) : (sorted.get(n / 2 - 1) + sorted.get(n / 2)) / 2;
     }
 }

@@ -143,15 +143,8 @@ public final class NetBenchmark {
                     line,
                     text(base),
                     text(ours),
-                    median(ours) / median(base));
+                    Series.median(ours) / Series.median(base));
         }
-    }
-
-    private static double median(List<Double> values) {
-        List<Double> sorted = new ArrayList<>(values);
-        Collections.sort(sorted);
-        int n = sorted.size();
-        return n == 0 ? Double.NaN : (sorted.get((n - 1) / 2) + sorted.get(n / 2)) / 2;
     }
 
     private static String text(List<Double> values) {
@@ -160,7 +153,7 @@ public final class NetBenchmark {
                 : String.format(
                         Locale.ROOT,
                         "%8.3f (%.3f .. %.3f)",
-                        median(values),
+                        Series.median(values),
                         Collections.min(values),
                         Collections.max(values));
     }

@@ -28,7 +28,6 @@ import java.util.Map;
  */
 final class RingBenchmark {
     private static final Duration LIMIT = Duration.ofMinutes(5);
-    private static final String RESULT = "RESULT ";
     private static final int QUEUE = 256;
     private static final int BATCH = 64;
     private static final int BATCHES = 20_000;
@@ -139,17 +138,7 @@ final class RingBenchmark {
                 new StringBuilder("mkdir -p /tools; mount -t ext4 -o ro /dev/vdb /tools || exit 1; cut -c35"
                         + " /sys/class/block/vda/device/features; ");
         for (Line line : Line.values()) {
-            // Terse format 3: field 8 is the reads' IOPS, 49 the writes'.
-            script.append(String.format(
-                    Locale.ROOT,
-                    "echo \"%s%s $(/tools/ld.so --library-path /tools /tools/fio --name=b --filename=/dev/vda --rw=%s --bs=4k"
-                            + " --iodepth=%d --ioengine=libaio --direct=1 --time_based --runtime=%d --ramp_time=1"
-                            + " --randrepeat=0 --norandommap --minimal | cut -d';' -f8,49)\"; ",
-                    RESULT,
-                    line,
-                    line.pattern,
-                    line.depth,
-                    seconds));
+            script.append(Fio.command(line.name(), "/dev/vda", line.pattern, "4k", line.depth, seconds));
         }
         ByteArrayOutputStream console = new ByteArrayOutputStream();
         try (MicroVm vm = MicroVm.builder()
@@ -171,14 +160,12 @@ final class RingBenchmark {
     }
 
     private static void take(Map<Line, Map<Format, List<Double>>> results, Format format, String output) {
-        for (String text : output.lines().toList()) {
-            if (text.startsWith(RESULT)) {
-                String[] words = text.substring(RESULT.length()).strip().split("[ ;]", -1);
-                results.computeIfAbsent(Line.valueOf(words[0]), _ -> new EnumMap<>(Format.class))
-                        .computeIfAbsent(format, _ -> new ArrayList<>())
-                        .add(Double.parseDouble(words[1]) + Double.parseDouble(words[2]));
-            }
-        }
+        output.lines()
+                .flatMap(text -> Fio.parse(text).stream())
+                .forEach(
+                        result -> results.computeIfAbsent(Line.valueOf(result.name()), _ -> new EnumMap<>(Format.class))
+                                .computeIfAbsent(format, _ -> new ArrayList<>())
+                                .add(result.operations()));
     }
 
     private static void report(String title, Map<Format, List<Double>> values) {
@@ -189,19 +176,13 @@ final class RingBenchmark {
                     Locale.ROOT,
                     "  %-7s %10.1f (%.1f .. %.1f)%n",
                     format.name().toLowerCase(Locale.ROOT),
-                    median(sorted),
+                    Series.median(sorted),
                     sorted.getFirst(),
                     sorted.getLast());
         }
         System.out.printf(
                 Locale.ROOT,
                 "  packed / split: %.2f%n",
-                median(values.get(Format.PACKED)) / median(values.get(Format.SPLIT)));
-    }
-
-    private static double median(List<Double> values) {
-        List<Double> sorted = values.stream().sorted().toList();
-        int n = sorted.size();
-        return n % 2 == 1 ? sorted.get(n / 2) : (sorted.get(n / 2 - 1) + sorted.get(n / 2)) / 2;
+                Series.median(values.get(Format.PACKED)) / Series.median(values.get(Format.SPLIT)));
     }
 }

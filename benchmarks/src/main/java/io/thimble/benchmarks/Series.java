@@ -19,9 +19,14 @@ final class Series {
     }
 
     double median() {
-        List<Double> sorted = sorted();
+        return median(millis);
+    }
+
+    /** Returns the value in the middle, or between the two there; not a number if there are none. */
+    static double median(List<Double> values) {
+        List<Double> sorted = values.stream().sorted().toList();
         int n = sorted.size();
-        return n % 2 == 1 ? sorted.get(n / 2) : (sorted.get(n / 2 - 1) + sorted.get(n / 2)) / 2;
+        return n == 0 ? Double.NaN : (sorted.get((n - 1) / 2) + sorted.get(n / 2)) / 2;
     }
 
     private List<Double> sorted() {
