@@ -220,7 +220,6 @@ public final class EventLoop implements DeviceLoop {
                 boolean found = poll();
                 int count = epoll.poll();
                 if (found || count > 0) {
-                    spinTime.paid();
                     return count;
                 }
                 // Whoever waits for this processor gets it, a vCPU with an interrupt perhaps.

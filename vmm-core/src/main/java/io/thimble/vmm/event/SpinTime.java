@@ -4,7 +4,8 @@ package io.thimble.vmm.event;
  * How long a loop looks for work before it sleeps. Looking pays where work comes sooner than a thread is woken, so it
  * follows how long the last waits were: a wait that looking would have bridged makes it longer, any longer wait shorter, so
  * that a loop with nothing to do soon looks no more. It does not pay at all where somebody else needs the processor, whoever is
- * to bring the work perhaps: then the loop sleeps each time, and tries again after a pause that doubles. All times are in
+ * to bring the work perhaps: then the loop sleeps each time, and tries again after a pause. Another disturbance soon after it doubles
+ * the next pause, since each costs the loop a time slice of somebody else's, milliseconds, in which its work waits. All times are in
  * nanoseconds. For one thread.
  */
 final class SpinTime {
@@ -20,9 +21,11 @@ final class SpinTime {
     static final long FIRST_PAUSE = 2_000_000;
     static final long LONGEST_PAUSE = 1_000_000_000;
 
+    /** A disturbance is soon after a pause if less than so many times its length has passed. */
+    static final int SOON = 4;
+
     private final boolean allowed;
     private long most;
-    private long nextPause = FIRST_PAUSE;
     private long pause;
     private long pausedAt;
     private boolean pausing;
@@ -56,16 +59,11 @@ final class SpinTime {
         }
     }
 
-    /** Looking around has found something, undisturbed. */
-    void paid() {
-        nextPause = FIRST_PAUSE;
-    }
-
     /** Somebody else needed the processor. */
     void disturbed(long now) {
+        boolean soon = pause > 0 && now - pausedAt < (1 + SOON) * pause;
+        pause = soon ? Math.min(2 * pause, LONGEST_PAUSE) : FIRST_PAUSE;
         pausing = true;
         pausedAt = now;
-        pause = nextPause;
-        nextPause = Math.min(2 * nextPause, LONGEST_PAUSE);
     }
 }

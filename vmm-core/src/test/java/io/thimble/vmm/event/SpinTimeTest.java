@@ -41,22 +41,26 @@ class SpinTimeTest {
     }
 
     @Test
-    void stops_when_somebody_else_needs_the_processor_for_a_pause_that_doubles_until_it_pays_again() {
+    void stops_when_somebody_else_needs_the_processor_for_a_pause_that_doubles_until_the_processor_is_its_own() {
         time.waited(50_000);
         long now = Long.MAX_VALUE - SpinTime.FIRST_PAUSE; // nanoTime may be anything, and wrap around
-        for (long pause = SpinTime.FIRST_PAUSE; pause < SpinTime.LONGEST_PAUSE; pause *= 2) {
+        long pause = SpinTime.FIRST_PAUSE;
+        for (; pause < SpinTime.LONGEST_PAUSE; pause *= 2) {
             time.disturbed(now);
             assertThat(time.nanos(now)).isZero();
             time.waited(50_000);
             assertThat(time.nanos(now + pause - 1)).isZero();
             now += pause;
             assertThat(time.nanos(now)).isEqualTo(100_000);
+            now += (SpinTime.SOON - 1) * pause;
         }
         time.disturbed(now);
-        assertThat(time.nanos(now + SpinTime.LONGEST_PAUSE)).isPositive();
-        time.paid();
-        time.disturbed(now);
-        assertThat(time.nanos(now + SpinTime.FIRST_PAUSE)).isPositive();
+        assertThat(time.nanos(now + SpinTime.LONGEST_PAUSE - 1)).isZero();
+        now += SpinTime.LONGEST_PAUSE;
+        assertThat(time.nanos(now)).isPositive();
+        time.disturbed(now + SpinTime.SOON * SpinTime.LONGEST_PAUSE);
+        assertThat(time.nanos(now + SpinTime.SOON * SpinTime.LONGEST_PAUSE + SpinTime.FIRST_PAUSE))
+                .isPositive();
     }
 
     @Test
