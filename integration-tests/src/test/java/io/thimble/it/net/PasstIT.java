@@ -4,11 +4,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
+import io.thimble.it.support.Commands;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.NetNamespace;
+import io.thimble.it.support.UnprivilegedJava;
 import io.thimble.vmm.MicroVm;
 import io.thimble.vmm.Network;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -16,6 +20,8 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.SocketException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -30,6 +36,9 @@ class PasstIT {
     private static final String GATEWAY = "198.51.100.1";
     private static final String OUTSIDE = "203.0.113.1";
     private static final String HOST = "198.51.100.2";
+
+    private static final String SCRIPT = "ip addr show eth0; wget -q -O - http://" + OUTSIDE + "/ && echo asked;"
+            + " mkdir /tmp/w; echo the guest answers > /tmp/w/index.html; httpd -f -p 8000 -h /tmp/w";
 
     private final NetNamespace outside = new NetNamespace();
     private final NetNamespace host = new NetNamespace();
@@ -57,12 +66,10 @@ class PasstIT {
     void the_guest_reaches_the_outside_and_a_published_port_the_guest() throws Exception {
         try (ServerSocket server = outside.call(() -> new ServerSocket(80, 10, InetAddress.getByName(OUTSIDE)))) {
             Thread.ofPlatform().daemon(true).start(() -> serve(server));
-            String script = "ip addr show eth0; wget -q -O - http://" + OUTSIDE + "/ && echo asked;"
-                    + " mkdir /tmp/w; echo the guest answers > /tmp/w/index.html; httpd -f -p 8000 -h /tmp/w";
             try (MicroVm vm = host.call(() -> MicroVm.builder()
                     .console(console)
                     .network(Network.passt().withPublished(Network.Published.parse("8080:8000")))
-                    .command("sh", "-c", script)
+                    .command("sh", "-c", SCRIPT)
                     .start())) {
                 await("asked");
                 assertThat(console.text()).contains("inet " + HOST).contains("the outside answers " + HOST);
@@ -70,6 +77,40 @@ class PasstIT {
                 assertThat(vm.statistics().driverFaults()).isZero();
                 assertThat(vm.statistics().hostFailures()).isZero();
             }
+        }
+    }
+
+    @Test
+    void an_unprivileged_user_s_guest_too() throws Exception {
+        try (ServerSocket server = outside.call(() -> new ServerSocket(80, 10, InetAddress.getByName(OUTSIDE)));
+                UnprivilegedJava java = new UnprivilegedJava()) {
+            Thread.ofPlatform().daemon(true).start(() -> serve(server));
+            Process process = java.command(host, PasstGuest.class, "8080:8000", SCRIPT)
+                    .redirectErrorStream(true)
+                    .start();
+            try {
+                Thread.ofPlatform().daemon(true).start(() -> copy(process.getInputStream(), console));
+                await("asked");
+                assertThat(console.text()).contains("inet " + HOST).contains("the outside answers " + HOST);
+                assertThat(host.call(() -> askUntilAnswered(8080))).endsWith("the guest answers\n");
+                assertThat(Commands.check("grep", "-hE", "^(Uid|CapEff):", "/proc/" + process.pid() + "/status"))
+                        .isEqualTo("Uid:\t65534\t65534\t65534\t65534\nCapEff:\t0000000000000000\n");
+                ProcessHandle passt = process.descendants().findFirst().orElseThrow();
+                assertThat(passt.info().command().orElseThrow()).contains("passt");
+                assertThat(Files.getAttribute(Path.of("/proc/" + passt.pid()), "unix:uid"))
+                        .isEqualTo(65534);
+            } finally {
+                process.destroyForcibly();
+                process.waitFor();
+            }
+        }
+    }
+
+    private static void copy(InputStream from, OutputStream to) {
+        try {
+            from.transferTo(to);
+        } catch (IOException _) {
+            // killed
         }
     }
 
