@@ -439,6 +439,14 @@ public final class IoUring implements AutoCloseable {
         }
     }
 
+    /**
+     * Closes the ring while requests are under way: the kernel keeps what it needs until they have ended. Their buffers must stay where
+     * they are.
+     */
+    public void abandon() {
+        closeDescriptor(); // to take the files back would wait for the requests (before Linux 6.13)
+    }
+
     @Override
     public void close() {
         if (filesRegistered && !fd.isClosed()) {
@@ -453,6 +461,10 @@ public final class IoUring implements AutoCloseable {
                     0,
                     0);
         }
+        closeDescriptor();
+    }
+
+    private void closeDescriptor() {
         if (fd.closeIfOpen()) {
             event.close();
             arena.close();

@@ -161,6 +161,8 @@ final class IoUringEngine implements BlockEngine {
         boolean ended = inFlight() == 0 || ring.cancelAll(deadline, (_, _) -> {});
         if (ended) {
             ring.close();
+        } else {
+            ring.abandon();
         }
         return ended;
     }
