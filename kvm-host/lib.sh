@@ -12,7 +12,7 @@ readonly EX_USAGE=64 EX_UNAVAILABLE=69 EX_SOFTWARE=70
 readonly jdk_modules=java.base,java.compiler,java.instrument,java.logging,java.management,java.naming,java.sql,java.xml,jdk.attach,jdk.jcmd,jdk.jfr,jdk.management,jdk.net,jdk.unsupported,jdk.zipfs
 
 # Drivers that L1 loads before the template is taken, without what they depend on.
-readonly kernel_modules=(kvm-amd virtio_pci 9pnet_virtio 9p virtio_console virtio_scsi sd_mod tun veth bridge loop)
+readonly kernel_modules=(kvm-amd virtio_pci 9pnet_virtio 9p virtio_console virtio_scsi sd_mod tun veth bridge loop ext4)
 
 # Drivers that guests load, before what depends on them (setup adds what they depend on).
 readonly guest_modules=(virtio_mmio virtio_blk virtio_console virtio_net virtio_rng virtio_balloon vmw_vsock_virtio_transport ext4)

@@ -16,7 +16,9 @@ import java.util.stream.Collectors;
  */
 public final class UnprivilegedJava implements AutoCloseable {
     private static final String USER = "65534";
-    private static final String AS_USER = "setpriv --reuid=" + USER + " --regid=" + USER + " --clear-groups ";
+    /** By its path, since a busybox's shell has one of its own that cannot do this. */
+    private static final String AS_USER =
+            "\"$(command -v setpriv)\" --reuid=" + USER + " --regid=" + USER + " --clear-groups ";
 
     private final Path folder;
     private final String classPath;

@@ -2,11 +2,16 @@ package io.thimble.it.virtio;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.GuestTools;
+import io.thimble.linux.Fd;
+import io.thimble.linux.LinuxException;
+import io.thimble.linux.abi.Errnos;
+import io.thimble.linux.abi.FcntlConstants;
 import io.thimble.virtio.block.BlockEngineKind;
 import io.thimble.virtio.block.BlockMetrics;
 import io.thimble.virtio.device.RateLimits;
@@ -80,6 +85,7 @@ class DiskIT {
     @ParameterizedTest
     @CsvSource({"IO_URING, false", "IO_URING, true", "THREADS, false"})
     void ext4_holds_what_fio_wrote_and_checks_clean(BlockEngineKind engine, boolean direct) throws Exception {
+        assumeTrue(!direct || hasDirectIo(), "the file system of the temporary folder has no direct I/O");
         Disk disk = Disk.of(image).engine(engine).direct(direct).queues(2).serial("it-disk");
         Result result = run(GuestTools.prelude("/dev/vdb") + """
                         set -e
@@ -96,6 +102,15 @@ class DiskIT {
         assertThat(result.metrics().errors() + result.metrics().refused()).isZero();
         assertThat(result.metrics().flushes()).isPositive();
         GuestTools.run("e2fsck", "-fn", image.toString());
+    }
+
+    private boolean hasDirectIo() {
+        try (Fd _ = Fd.open(image.toString(), FcntlConstants.O_RDONLY | FcntlConstants.O_DIRECT)) {
+            return true;
+        } catch (LinuxException e) {
+            assertThat(e.errno()).isEqualTo(Errnos.EINVAL);
+            return false;
+        }
     }
 
     @Test
