@@ -23,6 +23,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -104,6 +105,31 @@ class PasstIT {
                 process.waitFor();
             }
         }
+    }
+
+    @Test
+    void when_passt_ends_the_guest_s_link_is_down_and_the_vm_goes_on() throws Exception {
+        try (MicroVm vm = host.call(
+                () -> MicroVm.builder().network(Network.passt()).idle().start())) {
+            assertThat(vm.awaitReady(LIMIT)).isTrue();
+            assertThat(carrier(vm)).isEqualTo("1\n");
+            ProcessHandle.current()
+                    .descendants()
+                    .filter(process -> process.info().command().orElse("").contains("passt"))
+                    .forEach(ProcessHandle::destroy);
+            long end = System.nanoTime() + LIMIT.toNanos();
+            while (vm.statistics().hostFailures() == 0) {
+                assertThat(System.nanoTime()).isLessThan(end);
+                LockSupport.parkNanos(10_000_000); // the figure tells nobody
+            }
+            assertThat(carrier(vm)).isEqualTo("0\n");
+        }
+    }
+
+    private static String carrier(MicroVm vm) throws Exception {
+        return vm.program("sh", "-c", "ip link set eth0 up; cat /sys/class/net/eth0/carrier")
+                .run()
+                .stdoutText();
     }
 
     private static void copy(InputStream from, OutputStream to) {

@@ -33,6 +33,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 @RequiresKvm
 @Timeout(300)
 class SwitchIT {
+    /** Of random data. Frame by frame, without offloads, an emulated processor takes minutes for more. */
+    private static final int MEBIBYTES = HostKvm.isEmulated() ? 2 : 16;
+
     private static final Duration LIMIT = HostKvm.patience(Duration.ofMinutes(2));
 
     @TempDir
@@ -80,7 +83,7 @@ class SwitchIT {
                     2,
                     senderOffloads,
                     senderSaid,
-                    "dd if=/dev/urandom of=/tmp/r bs=1M count=16 2>/dev/null; sha256sum < /tmp/r;"
+                    "dd if=/dev/urandom of=/tmp/r bs=1M count=" + MEBIBYTES + " 2>/dev/null; sha256sum < /tmp/r;"
                             + once.replace("PORT", "5000") + once.replace("PORT", "5001"))) {
                 assertThat(receiver.await(LIMIT).orElseThrow().reason()).isEqualTo(ExitReason.POWER_OFF);
                 String sum = senderSaid.withoutKernelLog().lines().findFirst().orElseThrow();

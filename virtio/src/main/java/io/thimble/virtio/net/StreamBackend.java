@@ -13,6 +13,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.OptionalInt;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,6 +33,7 @@ public final class StreamBackend implements NetBackend {
     private final String name;
     private final Fd socket;
     private final int mtu;
+    private final Supplier<String> lastWords;
     private final Runnable closed;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment input = Mman.anonymous(arena, INPUT);
@@ -53,12 +55,14 @@ public final class StreamBackend implements NetBackend {
      * @param name of the other process, for messages
      * @param socket a stream that does not block
      * @param mtu the largest frame that the other process takes, without the Ethernet header
+     * @param lastWords tells what the other process has said, for the message when the connection is lost; may be empty
      * @param closed is run when the device closes, for whoever runs the other process
      */
-    public StreamBackend(String name, Fd socket, int mtu, Runnable closed) {
+    public StreamBackend(String name, Fd socket, int mtu, Supplier<String> lastWords, Runnable closed) {
         this.name = name;
         this.socket = socket;
         this.mtu = mtu;
+        this.lastWords = lastWords;
         this.closed = closed;
     }
 
@@ -233,7 +237,9 @@ public final class StreamBackend implements NetBackend {
         restEnd = 0;
         Events told = events;
         if (told != null) {
-            told.lost(name + ": " + why + "; the guest's link is down until the VM is started anew");
+            String said = lastWords.get();
+            told.lost(name + ": " + why + (said.isEmpty() ? "" : " (" + said + ")")
+                    + "; the guest's link is down until the VM is started anew");
         }
     }
 

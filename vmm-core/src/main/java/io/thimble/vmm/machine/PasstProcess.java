@@ -37,6 +37,8 @@ final class PasstProcess {
     private final Process process;
     private final Path directory;
     private final Path errors;
+    /** How many lines it had said when it was connected. */
+    private volatile int linesBefore;
 
     private PasstProcess(Process process, Path directory, Path errors) {
         this.process = process;
@@ -105,12 +107,14 @@ final class PasstProcess {
         while (true) {
             try (UnixSockets sockets = new UnixSockets()) {
                 Fd fd = sockets.connect(socket.toString());
-                return new StreamBackend("passt", fd, mtu, this::end);
+                linesBefore = lines().size();
+                return new StreamBackend("passt", fd, mtu, this::words, this::end);
             } catch (LinuxException e) {
                 if (!process.isAlive() || System.nanoTime() > end) {
                     String said = words();
                     end();
-                    throw new MicroVmException(Problem.HOST, "passt does not start: " + said, e);
+                    throw new MicroVmException(
+                            Problem.HOST, "passt does not start: " + (said.isEmpty() ? "it says nothing" : said), e);
                 }
             }
             pause();
@@ -127,19 +131,24 @@ final class PasstProcess {
         }
     }
 
-    /** Returns the end of what it has said, on one line. */
+    /** Returns the end of what it has said since it was connected, on one line; empty if it has said nothing. */
     private String words() {
+        List<String> lines = lines();
+        List<String> news = lines.subList(Math.min(linesBefore, lines.size()), lines.size());
+        return news.subList(Math.max(0, news.size() - 3), news.size()).stream()
+                .map(String::strip)
+                .collect(Collectors.joining("; "));
+    }
+
+    private List<String> lines() {
         try {
-            List<String> lines = Files.readAllLines(errors).stream()
-                    .filter(line -> !line.isBlank() && !line.startsWith("Failed to send"))
+            return Files.readAllLines(errors).stream()
+                    .filter(line -> !line.isBlank()
+                            && !line.startsWith("Failed to send")
+                            && !line.startsWith("accepted connection"))
                     .toList();
-            return lines.isEmpty()
-                    ? "it says nothing"
-                    : lines.subList(Math.max(0, lines.size() - 3), lines.size()).stream()
-                            .map(String::strip)
-                            .collect(Collectors.joining("; "));
         } catch (IOException e) {
-            return Messages.of(e);
+            return List.of(Messages.of(e));
         }
     }
 
