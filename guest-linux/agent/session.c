@@ -45,6 +45,8 @@ static struct {
     // Standard input: a ring, because frames behind the data must get through while the program does not read.
     int input; // -1 = closed
     bool input_ends, input_closed_untold;
+    bool line_open;   // what the terminal got last was no end of a line
+    unsigned ends;    // how often the terminal got its end of file
     size_t first, used;
     uint32_t consumed;
     uint8_t ring[WIRE_WINDOW];
@@ -146,13 +148,22 @@ static void write_input(void) {
             s.input_closed_untold = true;
             return;
         }
+        s.line_open = s.ring[s.first + (size_t)n - 1] != '\n';
         s.used -= (size_t)n;
         s.first = s.used == 0 ? 0 : (s.first + (size_t)n) % sizeof s.ring;
         s.consumed += (uint32_t)n;
     }
     if (s.input >= 0 && s.input_ends) {
-        if (s.input == s.master)
-            write(s.master, (char[]){CONTROL_D}, 1);
+        // An end of file behind part of a line ends only that.
+        while (s.input == s.master && s.ends < 1u + s.line_open) {
+            ssize_t n = write(s.master, (char[]){CONTROL_D}, 1);
+            if (n < 0 && errno == EAGAIN)
+                return;
+            if (n > 0)
+                s.ends++;
+            else if (n == 0 || errno != EINTR)
+                break;
+        }
         close_input();
     }
 }
@@ -281,8 +292,8 @@ static void wait_for_events(void) {
     bool pending = s.sent < s.have;
     fds[0] = (struct pollfd){.fd = s.fd, .events = (short)(s.connecting ? POLLOUT : pending ? POLLIN | POLLOUT : POLLIN)};
     fds[1] = (struct pollfd){.fd = s.signals, .events = POLLIN};
-    fds[2] = (struct pollfd){.fd = s.input, .events = s.used > 0 ? POLLOUT : 0};
-    if (s.input == s.master && s.used == 0)
+    fds[2] = (struct pollfd){.fd = s.input, .events = s.used > 0 || s.input_ends ? POLLOUT : 0};
+    if (s.input == s.master && s.used == 0 && !s.input_ends)
         fds[2].fd = -1; // its hang-up is told by reading
     for (int i = 0; i < STREAMS; i++) {
         const struct stream *stream = &s.out[i];

@@ -275,6 +275,17 @@ class AgentExecTest {
     }
 
     @Test
+    void a_terminal_ends_its_input_behind_part_of_a_line_too() throws Exception {
+        try (GuestProcess process = agent.client.exec(terminal("cat"))) {
+            process.stdin().write("abc".getBytes(StandardCharsets.UTF_8));
+            process.stdin().close();
+            assertThat(process.waitFor()).isZero();
+            assertThat(new String(process.stdout().readAllBytes(), StandardCharsets.UTF_8))
+                    .isEqualTo("abcabc");
+        }
+    }
+
+    @Test
     void a_terminal_loses_nothing_of_what_a_program_wrote_last() throws Exception {
         for (int i = 0; i < 20; i++) {
             ExecResult result = agent.client.run(

@@ -88,7 +88,12 @@ public final class ManualLoop implements DeviceLoop, AutoCloseable {
 
     /** Turns until nothing is ready any more. */
     public void run() {
-        while (turn(Duration.ZERO)) {}
+        while (turn()) {}
+    }
+
+    /** Turns once, without waiting; returns whether there was anything to do. */
+    public boolean turn() {
+        return turn(Duration.ZERO);
     }
 
     /** Turns until {@code done}; fails after ten seconds without anything ready. */

@@ -11,7 +11,7 @@ import java.util.List;
 
 /**
  * The bundled initial RAM disk with programs of the tests in it, built from {@code src/test/c}; or from the directory that the system
- * property {@code thimble.it.guest} names, where the tests run without a compiler ({@code kvm-host/run}).
+ * property {@code thimble.it.guest} names, with the sources in {@code sources} ({@code kvm-host/run}).
  */
 public final class GuestFiles {
     private static final String GIVEN = "thimble.it.guest";
@@ -27,6 +27,7 @@ public final class GuestFiles {
      */
     public static synchronized Path initrdWith(String program) throws IOException, InterruptedException {
         Path binary = built(program);
+        Files.createDirectories(BUILT);
         Path initrd = BUILT.resolve(program + ".initrd");
         if (isOlder(initrd, binary) || isOlder(initrd, LinuxVm.initrd())) {
             Path draft = Files.createTempFile(BUILT, program, ".draft");
@@ -42,6 +43,12 @@ public final class GuestFiles {
         return initrd.toAbsolutePath();
     }
 
+    /** Returns the source {@code src/test/c/PROGRAM.c}. */
+    public static Path source(String program) {
+        String given = System.getProperty(GIVEN, "");
+        return (given.isEmpty() ? SOURCES : Path.of(given, "sources")).resolve(program + ".c");
+    }
+
     /** Returns the program that {@code src/test/c/PROGRAM.c} is the source of. */
     static synchronized Path built(String program) throws IOException, InterruptedException {
         String given = System.getProperty(GIVEN, "");
@@ -50,8 +57,7 @@ public final class GuestFiles {
         }
         Files.createDirectories(BUILT);
         Path binary = BUILT.resolve(program);
-        Path source = SOURCES.resolve(program + ".c");
-        if (isOlder(binary, source)) {
+        if (isOlder(binary, source(program))) {
             compile(program, binary);
         }
         return binary;

@@ -82,7 +82,7 @@ class FrozenDiskIT {
 
     private void mount(String where) throws IOException {
         Path backing = folder.resolve("backing");
-        Commands.check("truncate", "--size=64M", backing.toString());
+        Commands.check("truncate", "-s", "64M", backing.toString());
         Commands.check("mke2fs", "-q", "-F", "-t", "ext4", backing.toString());
         Commands.check("mount", "-o", "loop", backing.toString(), where);
     }

@@ -6,6 +6,7 @@ import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.Commands;
 import io.thimble.it.support.ConsoleText;
+import io.thimble.it.support.GuestFiles;
 import io.thimble.it.support.HostResources;
 import io.thimble.it.support.LinuxVm;
 import io.thimble.vmm.Balloon;
@@ -191,7 +192,7 @@ class HostileGuestIT {
                 "-Wl,-N,--build-id=none,--oformat=binary,-e,_start,-Ttext=0x" + Long.toHexString(ADDRESS),
                 "-o",
                 binary.toString(),
-                "src/test/c/hostile-guest.c");
+                GuestFiles.source("hostile-guest").toString());
         return GuestKernel.longMode(binary, ADDRESS);
     }
 }

@@ -27,6 +27,8 @@ final class StatisticsQueue {
     private final byte[] bytes = new byte[MOST_STATS * SIZEOF_STAT];
     private boolean holding;
     private boolean fresh;
+    /** Whether the next buffer is one that was taken before: its numbers are no answer to what was asked since. */
+    private boolean stale;
 
     StatisticsQueue(int index, Virtqueue queue, DeviceInterrupt interrupt, DescriptorChain held) {
         this.index = index;
@@ -46,6 +48,10 @@ final class StatisticsQueue {
                 }
                 giveBack();
                 holding = queue.pop(held);
+                if (stale && fresh) {
+                    giveBack();
+                }
+                stale = false;
             }
         } while (queue.enableNotifications());
         return false;
@@ -93,6 +99,7 @@ final class StatisticsQueue {
     void undo() {
         if (holding) {
             holding = false;
+            stale = true;
             queue.undoPop(held);
         }
     }

@@ -190,7 +190,9 @@ final class BlockExecutor {
         counters.add(BlockCounters.BOUNCED, 1);
         int part = (int) Math.min(io.left(), BounceBuffer.SIZE);
         MemorySegment buffer = bounce.memory().asSlice(0, part);
-        if (!isRead(io)) {
+        if (io.writesZeros) {
+            buffer.fill((byte) 0);
+        } else if (!isRead(io)) {
             io.chain.read(BlockRequest.dataOffset() + io.done, buffer, 0, part);
         }
         io.vectors.clear();

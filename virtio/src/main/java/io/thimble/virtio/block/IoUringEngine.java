@@ -11,8 +11,9 @@ import java.time.Duration;
 
 /** I/O by io_uring(7): one system call starts a batch and takes what has completed. */
 final class IoUringEngine implements BlockEngine {
-    private static final int ENTRIES = 128;
-    private static final int MOST = 256;
+    /** As many as there may be requests at a time: the submission ring is never full. */
+    private static final int ENTRIES = 256;
+
     private static final int FILE = 0;
     private static final int[] NEEDED = {
         IoUringConstants.IORING_OP_READ,
@@ -47,7 +48,7 @@ final class IoUringEngine implements BlockEngine {
             ring.close();
             throw e;
         }
-        capacity = Math.min(MOST, ring.capacity());
+        capacity = Math.min(ENTRIES, ring.capacity());
     }
 
     @Override

@@ -37,16 +37,17 @@ final class BufferWindow implements ReceiveBuffers {
     /**
      * Makes an empty window.
      *
-     * @param most buffers at a time: a power of 2
+     * @param most buffers at a time: what the queue holds
      * @param overflow host memory for the end of a frame that is too long
      */
     BufferWindow(GuestMemory memory, int most, MemorySegment overflow, Arena arena) {
         this.memory = memory;
         this.overflow = overflow;
         this.array = arena.allocate((long) ARRAY * IoVectors.SIZEOF, Long.BYTES);
-        this.chains = new DescriptorChain[most];
-        this.vectorsOf = new int[most];
-        for (int i = 0; i < most; i++) {
+        int places = most == 1 ? 1 : Integer.highestOneBit(most - 1) << 1; // a packed queue may have any size
+        this.chains = new DescriptorChain[places];
+        this.vectorsOf = new int[places];
+        for (int i = 0; i < places; i++) {
             chains[i] = new DescriptorChain(memory);
         }
     }

@@ -99,8 +99,9 @@ public final class StreamBackend implements NetBackend {
         if (told == null || on == null) {
             return;
         }
+        boolean waited = restEnd > 0;
         told.readable(0);
-        if (restEnd > 0 && flush() && events != null) {
+        if (waited && (broken || flush() || broken) && events != null) {
             on.rewatch(socket, watch, READ);
             told.writable(0);
         }
@@ -245,8 +246,10 @@ public final class StreamBackend implements NetBackend {
 
     @Override
     public void close() {
-        socket.close();
-        arena.close();
-        closed.run();
+        if (arena.scope().isAlive()) {
+            socket.close();
+            arena.close();
+            closed.run();
+        }
     }
 }

@@ -163,9 +163,11 @@ final class SwitchPort implements NetBackend {
         ReentrantLock lock = ring.lock();
         lock.lock(); // a sender that is at it is done after this
         try {
-            ring.close();
-            bell.close();
-            arena.close();
+            if (arena.scope().isAlive()) {
+                ring.close();
+                bell.close();
+                arena.close();
+            }
         } finally {
             lock.unlock();
         }

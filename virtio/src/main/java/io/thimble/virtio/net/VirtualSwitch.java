@@ -121,6 +121,10 @@ public final class VirtualSwitch {
             return;
         }
         synchronized (lock) {
+            SwitchPort now = table.find(source);
+            if (now != null && now.owns(source)) {
+                return; // it was connected meanwhile
+            }
             long learned = Arrays.stream(table.places).filter(p -> p == port).count();
             if (learned <= MOST_LEARNED && Arrays.asList(ports).contains(port)) {
                 put(source, port);

@@ -34,7 +34,7 @@ final class Session implements DeviceInterrupt {
     private final DeviceLoop loop;
     private final List<Optional<Virtqueue>> queues = new ArrayList<>();
     private final long[] watchKeys;
-    private final Runnable[] servers;
+    private final Server[] servers;
 
     private boolean activated;
     private boolean broken;
@@ -48,10 +48,45 @@ final class Session implements DeviceInterrupt {
         this.features = features;
         this.loop = loop;
         this.watchKeys = new long[core.queueCount()];
-        this.servers = new Runnable[core.queueCount()];
+        this.servers = new Server[core.queueCount()];
         for (int i = 0; i < servers.length; i++) {
-            int index = i;
-            servers[i] = () -> serve(index);
+            servers[i] = new Server(i);
+        }
+    }
+
+    /** Serves one queue, when it is notified and in turns: at most one is waiting, however often the driver notifies. */
+    private final class Server {
+        final Runnable notified = this::serve;
+        private final int index;
+        private final Runnable turn = this::takeTurn;
+        private boolean waiting;
+
+        Server(int index) {
+            this.index = index;
+        }
+
+        void post() {
+            if (!waiting) {
+                waiting = loop.post(turn);
+            }
+        }
+
+        private void takeTurn() {
+            waiting = false;
+            serve();
+        }
+
+        private void serve() {
+            if (broken || paused || over) {
+                return;
+            }
+            try {
+                if (device.queueNotified(index)) {
+                    post();
+                }
+            } catch (VirtqueueException | GuestMemoryException e) {
+                fail(String.valueOf(e.getMessage()));
+            }
         }
     }
 
@@ -69,8 +104,8 @@ final class Session implements DeviceInterrupt {
         }
         for (int i = 0; i < servers.length; i++) {
             if (queues.get(i).isPresent()) {
-                watchKeys[i] = loop.watch(core.notifier(i).fd(), INTEREST, servers[i]);
-                boolean _ = loop.post(servers[i]);
+                watchKeys[i] = loop.watch(core.notifier(i).fd(), INTEREST, servers[i].notified);
+                servers[i].post();
             }
         }
     }
@@ -88,19 +123,6 @@ final class Session implements DeviceInterrupt {
 
     private boolean has(int bit) {
         return (features & (1L << bit)) != 0;
-    }
-
-    private void serve(int index) {
-        if (broken || paused || over) {
-            return;
-        }
-        try {
-            if (device.queueNotified(index)) {
-                boolean _ = loop.post(servers[index]);
-            }
-        } catch (VirtqueueException | GuestMemoryException e) {
-            fail(String.valueOf(e.getMessage()));
-        }
     }
 
     private void fail(String reason) {
@@ -146,7 +168,7 @@ final class Session implements DeviceInterrupt {
             device.resume();
             for (int i = 0; i < servers.length; i++) {
                 if (watchKeys[i] != 0) {
-                    boolean _ = loop.post(servers[i]);
+                    servers[i].post();
                 }
             }
         }

@@ -128,6 +128,11 @@ final class Mux {
         }
         connection.state = Connection.State.OVER;
         connection.endpoint = NoEndpoint.INSTANCE;
+        if (connection.ready) {
+            // Not left for its turn: a guest without buffers could make ever more that are over.
+            connection.ready = false;
+            ready.remove(connection);
+        }
         table.remove(connection);
         connections = table.size();
     }
@@ -357,7 +362,7 @@ final class Mux {
         }
         Connection connection = ready.element();
         long cost = turn(connection, buffers);
-        if (cost >= 0) {
+        if (cost >= 0 && connection.ready) {
             ready.remove();
             connection.ready = false;
             if (connection.wantsTurn()) {
@@ -372,7 +377,9 @@ final class Mux {
     private long turn(Connection connection, RxBuffers buffers) {
         long cost = 0;
         if (connection.isOpen() && connection.endpoint.isAborted()) {
+            HostEndpoint endpoint = connection.endpoint;
             resetting(connection);
+            endpoint.reset("given up by the host's end");
         }
         if (connection.state == Connection.State.RESETTING) {
             if (!control(connection, VIRTIO_VSOCK_OP_RST, 0, buffers)) {

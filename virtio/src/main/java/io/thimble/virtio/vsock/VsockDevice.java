@@ -15,6 +15,7 @@ import io.thimble.virtio.queue.Virtqueue;
 import io.thimble.virtio.queue.VirtqueueException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
@@ -47,6 +48,7 @@ public final class VsockDevice implements VirtioDevice {
     private final Runnable pump = this::pumpPosted;
 
     private final Arena arena = Arena.ofShared();
+    private final MemorySegment vectors = arena.allocate((long) IoVectors.IOV_MAX * IoVectors.SIZEOF, Long.BYTES);
     private final VsockHeader packet = new VsockHeader();
     private @Nullable Driver driver;
     private boolean pumpPosted;
@@ -200,9 +202,7 @@ public final class VsockDevice implements VirtioDevice {
 
     @Override
     public void activate(Activation activation) {
-        IoVectors vectors = new IoVectors(
-                activation.memory(), arena.allocate((long) IoVectors.IOV_MAX * IoVectors.SIZEOF, Long.BYTES));
-        driver = new Driver(activation, vectors);
+        driver = new Driver(activation, new IoVectors(activation.memory(), vectors));
     }
 
     @Override

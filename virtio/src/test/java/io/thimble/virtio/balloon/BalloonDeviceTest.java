@@ -142,6 +142,28 @@ class BalloonDeviceTest {
     }
 
     @Test
+    void statistics_that_were_asked_for_in_a_pause_are_not_those_from_before() throws Exception {
+        ByteBuffer stats = ByteBuffer.allocate(10).order(ByteOrder.LITTLE_ENDIAN);
+        stats.putShort((short) VirtioBalloonConstants.VIRTIO_BALLOON_S_MEMFREE).putLong(1);
+        driver.queue(STATISTICS).add(Piece.readable(places.allocate(stats.array()), 10));
+        driver.notifyQueue(STATISTICS);
+        loop.run();
+        bench.core().pause(() -> {});
+        loop.run();
+        CompletableFuture<BalloonStatistics> answer = new CompletableFuture<>();
+        device.askStatistics(answer);
+        bench.core().resume();
+        loop.run();
+        assertThat(answer).isNotDone();
+        driver.queue(STATISTICS).takeUsed();
+        stats.putLong(2, 2);
+        driver.queue(STATISTICS).add(Piece.readable(places.allocate(stats.array()), 10));
+        driver.notifyQueue(STATISTICS);
+        loop.run();
+        assertThat(answer.get(10, TimeUnit.SECONDS).free()).hasValue(2);
+    }
+
+    @Test
     void a_driver_that_leaves_many_statistics_buffers_gets_all_but_the_last_back() {
         long at = places.allocate(new byte[10]);
         for (int i = 0; i < 32; i++) {

@@ -15,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -38,7 +39,8 @@ class StreamBackendTest {
     private SocketChannel peer;
     private DeviceBench bench;
     private MockMmioDriver driver;
-    private boolean closed;
+    private int closed;
+    private NetDevice device;
 
     @BeforeEach
     void connect(@TempDir Path folder) throws IOException {
@@ -47,11 +49,12 @@ class StreamBackendTest {
                 UnixSockets sockets = new UnixSockets()) {
             server.bind(UnixDomainSocketAddress.of(path));
             NetBackend backend = new StreamBackend(
-                    "peer", sockets.connect(path.toString()), MTU, () -> "its last words", () -> closed = true);
+                    "peer", sockets.connect(path.toString()), MTU, () -> "its last words", () -> closed++);
             peer = server.accept();
             NetConfig config = new NetConfig(
                     "net0", MacAddress.parse("02:00:00:00:00:01"), OptionalInt.empty(), true, NetLimits.NONE);
-            bench = new DeviceBench(new NetDevice(config, backend, listener()), 16 << 20);
+            device = new NetDevice(config, backend, listener());
+            bench = new DeviceBench(device, 16 << 20);
         }
         driver = bench.driver();
         driver.start(NetFeatures.MRG_RXBUF | NetFeatures.STATUS, 64);
@@ -75,7 +78,8 @@ class StreamBackendTest {
     @AfterEach
     void close() throws IOException {
         bench.close();
-        assertThat(closed).isTrue();
+        assertThat(device.close(Duration.ZERO)).as("once more").isTrue();
+        assertThat(closed).isOne();
         peer.close();
     }
 
@@ -190,6 +194,21 @@ class StreamBackendTest {
                 .singleElement()
                 .asString()
                 .contains("peer: it has ended (its last words); the guest's link is down");
+    }
+
+    @Test
+    void frames_that_wait_for_a_peer_that_ends_go_back_to_the_driver() throws IOException {
+        int frames = 60;
+        for (int i = 0; i < frames; i++) {
+            add(frame(60_000));
+        }
+        driver.notifyQueue(TX);
+        bench.loop().run();
+        peer.close();
+        bench.loop().run();
+        for (int i = 0; i < frames; i++) {
+            assertThat(driver.queue(TX).takeUsed().length()).isZero();
+        }
     }
 
     @Test

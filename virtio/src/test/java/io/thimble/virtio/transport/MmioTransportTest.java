@@ -277,6 +277,25 @@ class MmioTransportTest {
     }
 
     @Test
+    void a_busy_queue_has_one_turn_a_round_however_often_it_was_notified() {
+        driver.start(0, 16);
+        loop.run();
+        device.mostAtOnce = 1;
+        for (int i = 0; i < 16; i++) {
+            driver.queue(0).add(Piece.writable(places.allocate(1, 1), 1));
+        }
+        for (int i = 0; i < 3; i++) {
+            driver.notifyQueue(0);
+            loop.turn();
+        }
+        int before = splitQueue().usedIndex();
+        loop.turn();
+        assertThat(splitQueue().usedIndex()).isEqualTo(before + 1);
+        loop.run();
+        assertThat(splitQueue().usedIndex()).isEqualTo(16);
+    }
+
+    @Test
     void packed_queues_are_used_where_the_driver_takes_them_and_offered_only_if_they_may_be() {
         driver.start(RING_PACKED, 7);
         for (int i = 0; i < 20; i++) {

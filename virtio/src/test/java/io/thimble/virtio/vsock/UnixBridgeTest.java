@@ -11,10 +11,12 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -162,6 +164,25 @@ class UnixBridgeTest {
         client.close();
         assertThat(bench.receive().op()).isEqualTo(OP_RST);
         assertThat(bench.device.statistics().connections()).isZero();
+    }
+
+    @Test
+    void clients_that_leave_before_the_guest_answers_leave_no_descriptor_behind() throws Exception {
+        long before = descriptors();
+        for (int i = 0; i < 20; i++) {
+            SocketChannel client = SocketChannel.open(UnixDomainSocketAddress.of(path));
+            int _ = client.write(ByteBuffer.wrap("CONNECT 7\n".getBytes(US_ASCII)));
+            assertThat(bench.receive().op()).isEqualTo(OP_REQUEST);
+            client.close();
+            assertThat(bench.receive().op()).isEqualTo(OP_RST);
+        }
+        assertThat(descriptors()).isLessThan(before + 10);
+    }
+
+    private static long descriptors() throws IOException {
+        try (Stream<Path> all = Files.list(Path.of("/proc/self/fd"))) {
+            return all.count();
+        }
     }
 
     @Test

@@ -41,7 +41,7 @@ public final class EventLoop implements DeviceLoop {
     private final EventFd wakeUp;
     private final Epoll epoll;
     private final Watches watches = new Watches();
-    private final SpinTime spinTime = new SpinTime(Runtime.getRuntime().availableProcessors());
+    private final SpinTime spinTime;
     private Poller[] pollers = {};
 
     private final Object lock = new Object();
@@ -57,6 +57,11 @@ public final class EventLoop implements DeviceLoop {
      * @param failureHandler is told what a handler or task throws, on the loop's thread
      */
     public EventLoop(String name, Consumer<Throwable> failureHandler) {
+        this(name, failureHandler, new SpinTime(Runtime.getRuntime().availableProcessors()));
+    }
+
+    EventLoop(String name, Consumer<Throwable> failureHandler, SpinTime spinTime) {
+        this.spinTime = spinTime;
         this.failureHandler = failureHandler;
         this.wakeUp = new EventFd(name);
         Epoll set = null;
@@ -201,7 +206,6 @@ public final class EventLoop implements DeviceLoop {
         long start = System.nanoTime();
         int count = lookAround(start);
         if (count == FOUND_NOTHING) {
-            // One that has found something is polled before the loop sleeps, the others after it has woken.
             count = beforeSleep() ? epoll.poll() : epoll.await();
         }
         spinTime.waited(System.nanoTime() - start);
@@ -250,17 +254,26 @@ public final class EventLoop implements DeviceLoop {
             return poller.poll();
         } catch (Throwable t) {
             failureHandler.accept(t);
-            return false;
+            return true; // the handler may have posted something, for which nobody wakes the loop's own thread
         }
     }
 
+    /** All are asked, whatever others have found: one that is busy must not keep the others from being notified. */
     private boolean beforeSleep() {
+        boolean found = false;
         for (Poller poller : pollers) {
-            if (poller.beforeSleep() && poll(poller)) {
-                return true;
-            }
+            found |= beforeSleep(poller) && poll(poller);
         }
-        return false;
+        return found;
+    }
+
+    private boolean beforeSleep(Poller poller) {
+        try {
+            return poller.beforeSleep();
+        } catch (Throwable t) {
+            failureHandler.accept(t);
+            return true;
+        }
     }
 
     private boolean hasTasks() {

@@ -9,6 +9,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A bounded buffer between a UART and any stream, emptied by one thread of its own, so that a slow or stuck reader
@@ -21,6 +23,11 @@ import org.jspecify.annotations.Nullable;
  * <p>Every method may be called from any thread. The lock is held for nanoseconds, never during stream I/O.
  */
 public final class BufferedSerialOutput implements SerialOutput {
+    /** Loaded with the first message: most VMs have none. */
+    private static final class Log {
+        static final Logger LOG = LoggerFactory.getLogger("io.thimble.vmm.console");
+    }
+
     /** Characters buffered unless asked for otherwise. */
     public static final int DEFAULT_CAPACITY = 64 * 1024;
 
@@ -286,6 +293,10 @@ public final class BufferedSerialOutput implements SerialOutput {
     }
 
     private void fail(IOException e) {
+        Log.LOG.error(
+                "{}: what the guest writes is lost from now on",
+                Thread.currentThread().getName(),
+                e);
         Runnable callback = null;
         lock.lock();
         try {

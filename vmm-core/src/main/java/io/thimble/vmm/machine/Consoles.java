@@ -41,6 +41,7 @@ final class Consoles {
     private final @Nullable ConsolePort consolePort;
     private final @Nullable ConsoleDevice consoleDevice;
     private final @Nullable ConsolePort controlPort;
+    private final Object controlLock = new Object();
     private volatile PortOutput controlOutput = PortOutput.none();
     private final List<VirtioDevice> devices = new ArrayList<>();
     private final List<BufferedSerialOutput> portOutputs = new ArrayList<>();
@@ -68,8 +69,15 @@ final class Consoles {
         if (config.kernel().traits().serialConsole()) {
             controlPort = null;
         } else {
-            controlPort = ConsolePort.console((bytes, offset, length) -> controlOutput.offer(bytes, offset, length));
+            controlPort = ConsolePort.console(this::control);
             devices.add(new ConsoleDevice("control", List.of(controlPort)));
+        }
+    }
+
+    /** From the device loop's thread, and for emergency writes from vCPUs' threads. */
+    private int control(byte[] bytes, int offset, int length) {
+        synchronized (controlLock) {
+            return controlOutput.offer(bytes, offset, length);
         }
     }
 
@@ -172,7 +180,9 @@ final class Consoles {
     }
 
     long dropped() {
-        return output == null ? 0 : output.dropped();
+        long ofPorts =
+                portOutputs.stream().mapToLong(BufferedSerialOutput::dropped).sum();
+        return output == null ? ofPorts : output.dropped() + ofPorts;
     }
 
     /** Feeds nothing more to the guest. */

@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -18,6 +19,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 @Timeout(30)
 class EventLoopTest {
@@ -212,6 +215,47 @@ class EventLoopTest {
             event.signal();
             assertThat(served.await(10, TimeUnit.SECONDS)).isTrue();
         }
+    }
+
+    @Test
+    void a_poller_that_always_finds_work_lets_others_have_their_turn_where_the_loop_never_looks_around()
+            throws InterruptedException {
+        EventLoop busy = new EventLoop("busy-loop", failures::add, new SpinTime(1));
+        CountingPoller other = new CountingPoller(1000);
+        busy.addPoller(new CountingPoller(Integer.MAX_VALUE));
+        busy.addPoller(other);
+        busy.start();
+        assertThat(other.none.await(10, TimeUnit.SECONDS)).isTrue();
+        assertThat(other.asleep.await(10, TimeUnit.SECONDS)).isTrue();
+        busy.stop();
+        busy.thread().join();
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void what_the_failure_handler_posts_is_run_though_nothing_else_wakes_the_loop(boolean whilePolling)
+            throws InterruptedException {
+        CountDownLatch ran = new CountDownLatch(1);
+        CompletableFuture<EventLoop> created = new CompletableFuture<>();
+        EventLoop failing = new EventLoop("failing-loop", _ -> created.join().stop(ran::countDown), new SpinTime(1));
+        created.complete(failing);
+        failing.addPoller(new Poller() {
+            @Override
+            public boolean poll() {
+                throw new IllegalStateException("of the test");
+            }
+
+            @Override
+            public boolean beforeSleep() {
+                if (whilePolling) {
+                    return true;
+                }
+                throw new IllegalStateException("of the test");
+            }
+        });
+        failing.start();
+        assertThat(ran.await(10, TimeUnit.SECONDS)).isTrue();
+        failing.thread().join();
     }
 
     @Test
