@@ -8,6 +8,7 @@ import io.thimble.it.RequiresKvm;
 import io.thimble.it.support.Commands;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.Echo;
+import io.thimble.it.support.GuestFiles;
 import io.thimble.it.support.GuestPrograms;
 import io.thimble.it.support.NetNamespace;
 import io.thimble.vmm.ExitReason;
@@ -231,8 +232,8 @@ class TapIT {
                         "pidfile " + directory.resolve("pid"),
                         ""));
         Files.writeString(directory.resolve("leases"), "");
-        Path busybox = Path.of("../guest-linux/rootfs/busybox").toAbsolutePath().normalize();
-        Process server = new ProcessBuilder(network.command(busybox.toString(), "udhcpd", "-f", config.toString()))
+        Process server = new ProcessBuilder(
+                        network.command(GuestFiles.busybox().toString(), "udhcpd", "-f", config.toString()))
                 .redirectErrorStream(true)
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                 .start();

@@ -11,7 +11,7 @@ import java.util.List;
 
 /**
  * The bundled initial RAM disk with programs of the tests in it, built from {@code src/test/c}; or from the directory that the system
- * property {@code thimble.it.guest} names, with the sources in {@code sources} ({@code kvm-host/run}).
+ * property {@code thimble.it.guest} names, with the sources in {@code sources} and the bundled busybox ({@code kvm-host/run}).
  */
 public final class GuestFiles {
     private static final String GIVEN = "thimble.it.guest";
@@ -47,6 +47,15 @@ public final class GuestFiles {
     public static Path source(String program) {
         String given = System.getProperty(GIVEN, "");
         return (given.isEmpty() ? SOURCES : Path.of(given, "sources")).resolve(program + ".c");
+    }
+
+    /** Returns the bundled guest's busybox, which runs on the host as well. */
+    public static Path busybox() {
+        String given = System.getProperty(GIVEN, "");
+        return (given.isEmpty() ? Path.of("../guest-linux/rootfs") : Path.of(given))
+                .resolve("busybox")
+                .toAbsolutePath()
+                .normalize();
     }
 
     /** Returns the program that {@code src/test/c/PROGRAM.c} is the source of. */
