@@ -293,9 +293,9 @@ class DebianModulesIT {
         NetStatistics offloaded = vm.networks().getFirst().statistics();
         NetStatistics plain = vm.networks().getLast().statistics();
         assertThat(offloaded.malformed() + plain.malformed()).isZero();
-        assertThat(offloaded.receivedBytes() / offloaded.receivedFrames())
-                .as("frames larger than the MTU")
-                .isGreaterThan(1500);
+        assertThat(offloaded.receivedFrames())
+                .as("frames, some of them larger than the MTU, for the same data")
+                .isLessThan(plain.receivedFrames());
         assertThat(plain.receivedBytes() / plain.receivedFrames()).isLessThan(1500);
     }
 
