@@ -3,6 +3,7 @@ package io.thimble.it.kernels;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.thimble.it.RequiresKvm;
+import io.thimble.it.support.Await;
 import io.thimble.it.support.Commands;
 import io.thimble.it.support.Echo;
 import io.thimble.virtio.net.NetStatistics;
@@ -27,7 +28,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -104,11 +104,7 @@ class DebianModulesIT {
     }
 
     private static void awaitTrue(String what, BooleanSupplier condition) {
-        long end = System.nanoTime() + LIMIT.toNanos();
-        while (!condition.getAsBoolean()) {
-            assertThat(System.nanoTime()).as(what).isLessThan(end);
-            LockSupport.parkNanos(10_000_000); // nothing tells when these figures change
-        }
+        Await.until(what, LIMIT, condition);
     }
 
     @Test

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
+import io.thimble.it.support.Await;
 import io.thimble.it.support.Commands;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.NetNamespace;
@@ -23,7 +24,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -117,11 +117,7 @@ class PasstIT {
                     .descendants()
                     .filter(process -> process.info().command().orElse("").contains("passt"))
                     .forEach(ProcessHandle::destroy);
-            long end = System.nanoTime() + LIMIT.toNanos();
-            while (vm.statistics().hostFailures() == 0) {
-                assertThat(System.nanoTime()).isLessThan(end);
-                LockSupport.parkNanos(10_000_000); // the figure tells nobody
-            }
+            Await.until("passt's end is counted", LIMIT, () -> vm.statistics().hostFailures() > 0);
             assertThat(carrier(vm)).isEqualTo("0\n");
         }
     }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
+import io.thimble.it.support.Await;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.GuestPrograms;
 import io.thimble.virtio.device.RateLimits;
@@ -21,7 +22,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -174,11 +174,7 @@ class SwitchIT {
     }
 
     private void awaitDrops() {
-        long end = System.nanoTime() + LIMIT.toNanos();
-        while (middle.dropped() == 0) {
-            assertThat(System.nanoTime()).as("frames are dropped and counted").isLessThan(end);
-            LockSupport.parkNanos(10_000_000); // nothing tells when the ring has filled
-        }
+        Await.until("frames are dropped and counted", LIMIT, () -> middle.dropped() > 0);
     }
 
     private static void type(MicroVm vm, byte[] line) {

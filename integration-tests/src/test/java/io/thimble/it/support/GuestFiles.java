@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The bundled initial RAM disk with programs of the tests in it, built from {@code src/test/c}; or from the directory that the system
@@ -45,24 +46,27 @@ public final class GuestFiles {
 
     /** Returns the source {@code src/test/c/PROGRAM.c}. */
     public static Path source(String program) {
-        String given = System.getProperty(GIVEN, "");
-        return (given.isEmpty() ? SOURCES : Path.of(given, "sources")).resolve(program + ".c");
+        return given("sources").orElse(SOURCES).resolve(program + ".c");
     }
 
     /** Returns the bundled guest's busybox, which runs on the host as well. */
     public static Path busybox() {
-        String given = System.getProperty(GIVEN, "");
-        return (given.isEmpty() ? Path.of("../guest-linux/rootfs") : Path.of(given))
-                .resolve("busybox")
+        return given("busybox")
+                .orElse(Path.of("../guest-linux/rootfs/busybox"))
                 .toAbsolutePath()
                 .normalize();
     }
 
+    /** Returns where a file is in the directory that was given, if one was. */
+    private static Optional<Path> given(String file) {
+        return Optional.ofNullable(System.getProperty(GIVEN)).map(directory -> Path.of(directory, file));
+    }
+
     /** Returns the program that {@code src/test/c/PROGRAM.c} is the source of. */
     static synchronized Path built(String program) throws IOException, InterruptedException {
-        String given = System.getProperty(GIVEN, "");
-        if (!given.isEmpty()) {
-            return Path.of(given, program);
+        Optional<Path> given = given(program);
+        if (given.isPresent()) {
+            return given.get();
         }
         Files.createDirectories(BUILT);
         Path binary = BUILT.resolve(program);

@@ -2,6 +2,7 @@ package io.thimble.it.support;
 
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.thimble.linux.Programs;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,9 +17,9 @@ import java.util.stream.Collectors;
  */
 public final class UnprivilegedJava implements AutoCloseable {
     private static final String USER = "65534";
-    /** By its path, since a busybox's shell has one of its own that cannot do this. */
-    private static final String AS_USER =
-            "\"$(command -v setpriv)\" --reuid=" + USER + " --regid=" + USER + " --clear-groups ";
+    /** By its path, since a busybox's shell takes its own before any, which cannot do this. */
+    private static final String AS_USER = Programs.find("setpriv").orElse(Path.of("setpriv")) + " --reuid=" + USER
+            + " --regid=" + USER + " --clear-groups ";
 
     private final Path folder;
     private final String classPath;

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
+import io.thimble.it.support.Await;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.vmm.Balloon;
 import io.thimble.vmm.GuestBalloon;
@@ -17,7 +18,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -53,11 +53,7 @@ class BalloonIT {
     }
 
     private static void awaitTrue(String what, BooleanSupplier condition) {
-        long end = System.nanoTime() + LIMIT.toNanos();
-        while (!condition.getAsBoolean()) {
-            assertThat(System.nanoTime()).as(what).isLessThan(end);
-            LockSupport.parkNanos(10_000_000); // nothing tells when the host's figures change
-        }
+        Await.until(what, LIMIT, condition);
     }
 
     private static void type(MicroVm vm, String line) {

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
+import io.thimble.it.support.Await;
 import io.thimble.it.support.Commands;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.it.support.LinuxVm;
@@ -17,7 +18,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Timeout;
@@ -111,10 +111,6 @@ class FrozenDiskIT {
     }
 
     private static void await(String what, BooleanSupplier condition) {
-        long end = System.nanoTime() + LIMIT.toNanos();
-        while (!condition.getAsBoolean()) {
-            assertThat(System.nanoTime()).as(what).isLessThan(end);
-            LockSupport.parkNanos(10_000_000); // the kernel tells nobody
-        }
+        Await.until(what, LIMIT, condition);
     }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.thimble.it.HostKvm;
 import io.thimble.it.RequiresKvm;
+import io.thimble.it.support.Await;
 import io.thimble.it.support.ConsoleText;
 import io.thimble.vmm.Balloon;
 import io.thimble.vmm.ConsoleKind;
@@ -24,7 +25,6 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestReporter;
 import org.junit.jupiter.api.Timeout;
@@ -142,11 +142,7 @@ class PackedRingsIT {
     }
 
     private static void await(String what, GuestBalloon balloon, long actual) {
-        long end = System.nanoTime() + LIMIT.toNanos();
-        while (balloon.actual() != actual) {
-            assertThat(System.nanoTime()).as(what).isLessThan(end);
-            LockSupport.parkNanos(10_000_000); // nothing tells when the guest has got so far
-        }
+        Await.until(what, LIMIT, () -> balloon.actual() == actual);
     }
 
     @ParameterizedTest

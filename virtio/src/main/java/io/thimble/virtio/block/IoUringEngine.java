@@ -11,7 +11,7 @@ import java.time.Duration;
 
 /** I/O by io_uring(7): one system call starts a batch and takes what has completed. */
 final class IoUringEngine implements BlockEngine {
-    /** As many as there may be requests at a time: the submission ring is never full. */
+    /** As many as there may be requests at a time, so that the submission ring is never full. */
     private static final int ENTRIES = 256;
 
     private static final int FILE = 0;
@@ -82,21 +82,19 @@ final class IoUringEngine implements BlockEngine {
 
     @Override
     public void read(int id, IoVectors vectors, long offset) {
-        while (!(isOne(vectors)
-                ? ring.read(FILE, vectors.address(0), (int) vectors.length(0), offset, id)
-                : ring.readv(FILE, vectors.address(), vectors.count(), offset, id))) {
-            makeRoom();
-        }
+        queued(
+                isOne(vectors)
+                        ? ring.read(FILE, vectors.address(0), (int) vectors.length(0), offset, id)
+                        : ring.readv(FILE, vectors.address(), vectors.count(), offset, id));
     }
 
     @Override
     public void write(int id, IoVectors vectors, long offset, boolean durable) {
         int flags = durable ? FsConstants.RWF_DSYNC : 0;
-        while (!(isOne(vectors)
-                ? ring.write(FILE, vectors.address(0), (int) vectors.length(0), offset, flags, id)
-                : ring.writev(FILE, vectors.address(), vectors.count(), offset, flags, id))) {
-            makeRoom();
-        }
+        queued(
+                isOne(vectors)
+                        ? ring.write(FILE, vectors.address(0), (int) vectors.length(0), offset, flags, id)
+                        : ring.writev(FILE, vectors.address(), vectors.count(), offset, flags, id));
     }
 
     /** One piece of memory goes without an array of vectors, which the kernel need not copy then. */
@@ -106,23 +104,18 @@ final class IoUringEngine implements BlockEngine {
 
     @Override
     public void sync(int id) {
-        while (!ring.fsync(FILE, true, id)) {
-            makeRoom();
-        }
+        queued(ring.fsync(FILE, true, id));
     }
 
     @Override
     public void allocate(int id, int mode, long offset, long length) {
-        while (!ring.fallocate(FILE, mode, offset, length, id)) {
-            makeRoom();
-        }
+        queued(ring.fallocate(FILE, mode, offset, length, id));
     }
 
-    /** The submission ring is full; there are never more ids than completions have room for. */
-    private void makeRoom() {
-        int result = ring.submit();
-        if (result < 0 && ring.unsubmitted() == ENTRIES) {
-            throw new LinuxException("io_uring_enter", -result);
+    /** There are never more requests than the submission ring has entries. */
+    private static void queued(boolean hadRoom) {
+        if (!hadRoom) {
+            throw new IllegalStateException("the submission ring is full");
         }
     }
 

@@ -101,7 +101,10 @@ public final class StreamBackend implements NetBackend {
         }
         boolean waited = restEnd > 0;
         told.readable(0);
-        if (waited && (broken || flush() || broken) && events != null) {
+        if (restEnd > 0) {
+            flush();
+        }
+        if (waited && restEnd == 0 && events != null) {
             on.rewatch(socket, watch, READ);
             told.writable(0);
         }
@@ -162,22 +165,20 @@ public final class StreamBackend implements NetBackend {
         }
     }
 
-    /** Writes what was kept; returns whether all of it is out. */
-    private boolean flush() {
+    /** Writes what was kept, as far as the socket takes it. */
+    private void flush() {
         long written = call(Syscalls.SYS_write, rest.address() + restStart, restEnd - restStart);
         if (written < 0) {
             if (written != -Errnos.EAGAIN) {
                 lose(written);
             }
-            return false;
+            return;
         }
         restStart += (int) written;
-        if (restStart < restEnd) {
-            return false;
+        if (restStart == restEnd) {
+            restStart = 0;
+            restEnd = 0;
         }
-        restStart = 0;
-        restEnd = 0;
-        return true;
     }
 
     @Override
