@@ -21,12 +21,17 @@ import io.thimble.vmm.MicroVmBuilder;
 import io.thimble.vmm.MicroVmException;
 import io.thimble.vmm.MicroVmException.Problem;
 import io.thimble.vmm.VmState;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.io.OutputStream;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestReporter;
@@ -127,6 +132,28 @@ class FailedStartIT {
         }
         reporter.publishEntry("refusals", needed.size() + ": " + messages);
         assertThat(needed).hasSizeGreaterThanOrEqualTo(8); // eventfd, epoll, program, /dev/kvm, VM, three vCPUs
+    }
+
+    /** As a busy host's: the thread that feeds the console is not at its end when it is asked to be. */
+    @Test
+    void a_console_whose_thread_takes_a_moment_to_end_has_ended_too() {
+        CountDownLatch never = new CountDownLatch(1);
+        OutputStream slow = new OutputStream() {
+            @Override
+            public void write(int character) {}
+
+            @Override
+            public void flush() throws IOException {
+                try {
+                    boolean _ = never.await(200, TimeUnit.MILLISECONDS);
+                } catch (InterruptedException e) {
+                    throw new InterruptedIOException(e.getMessage());
+                }
+            }
+        };
+        assertRefused(
+                MicroVm.builder().console(slow).kernel(GuestKernel.file(directory.resolve("missing"))),
+                Problem.BOOT_FILES);
     }
 
     @Test

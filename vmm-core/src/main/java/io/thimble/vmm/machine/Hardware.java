@@ -42,6 +42,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Not thread-safe: the machine's life orders the calls.
  */
 final class Hardware {
+    private static final Duration DISCARD_LIMIT = Duration.ofSeconds(2);
+
     private @Nullable GuestRam ram;
     private @Nullable Kvm kvm;
     private @Nullable KvmVm vm;
@@ -88,13 +90,13 @@ final class Hardware {
             hardware.assemble(config, plan, devicePlan, consoles, loop, events, timeline);
             return hardware;
         } catch (KvmException e) {
-            hardware.close(Duration.ZERO);
+            hardware.discard();
             throw new MicroVmException(Problem.KVM, Messages.of(e), e);
         } catch (IOException e) {
-            hardware.close(Duration.ZERO);
+            hardware.discard();
             throw new MicroVmException(Problem.BOOT_FILES, Messages.of(e), e);
         } catch (RuntimeException | Error e) {
-            hardware.close(Duration.ZERO);
+            hardware.discard();
             throw e;
         }
     }
@@ -106,7 +108,7 @@ final class Hardware {
             devicePlan = plan;
             return plan;
         } catch (RuntimeException | Error e) {
-            close(Duration.ZERO);
+            discard();
             throw e;
         }
     }
@@ -303,6 +305,11 @@ final class Hardware {
         } else if (ram != null) {
             reports.hostFailure("memory", "I/O into guest memory does not end: the memory stays mapped");
         }
+    }
+
+    /** Gives back what a VM that has not run holds: nothing is under way, but its consoles' threads need a moment to end. */
+    void discard() {
+        close(DISCARD_LIMIT);
     }
 
     private boolean closeDevices(Duration deadline) {

@@ -141,7 +141,7 @@ public final class Machine {
             return newHardware;
         } catch (RuntimeException | Error e) {
             if (newHardware != null) {
-                newHardware.close(Duration.ZERO);
+                newHardware.discard();
             }
             if (newLoop != null) {
                 newLoop.discard();
